@@ -1,0 +1,302 @@
+import type { Clock } from "./clock.ts";
+import { BusError, errorCode } from "./errors.ts";
+import { closedError } from "./failures.ts";
+import type { Lease } from "./lease.ts";
+import type { Lifecycle, Owned } from "./lifecycle.ts";
+import { toBytes, toText } from "./payload.ts";
+import { newId, type Random, systemRandom } from "./random.ts";
+import type { ResolvedLeaseOptions } from "./resolve.ts";
+
+/** A stored lease record as a {@link LeaseStore} reads it. */
+export interface LeaseRecord {
+  /** Revision of the record. */
+  readonly revision: number;
+  /** Its bytes. */
+  readonly value: Uint8Array;
+  /** How old it is by the server's own clock, in milliseconds. Asked for only if it matters. */
+  ageMs(): Promise<number>;
+}
+
+/** What a backend has to offer so that {@link LeaseManager} can build leases on it. */
+export interface LeaseStore {
+  /** The current record, or `undefined`. */
+  read(key: string): Promise<LeaseRecord | undefined>;
+  /** Writes if the revision is `expected` (0: no record). @throws BusError `CONFLICT` */
+  write(key: string, value: Uint8Array, expected: number): Promise<number>;
+  /** Removes the record if its revision is still this one, and lets `subscribe` know. */
+  remove(key: string, revision: number): Promise<void>;
+  /** Calls `onChange` after every later write or removal of the key. */
+  subscribe(key: string, onChange: () => void): Promise<{ close(): void }>;
+}
+
+interface StoredLease {
+  readonly owner: string;
+  readonly ttlMs: number;
+  /** Tells two grants of one owner apart. */
+  readonly token: string;
+}
+
+/**
+ * The safety margin of a holder: it takes itself for lost this much before the server would give the
+ * lease to somebody else.
+ */
+export function leaseMarginMs(ttlMs: number): number {
+  return Math.min(2_000, Math.max(5, ttlMs / 10));
+}
+
+/** What a {@link LeaseManager} needs. */
+export interface LeaseManagerContext {
+  readonly store: LeaseStore;
+  readonly clock: Clock;
+  readonly lifecycle: Lifecycle;
+  readonly random?: Random;
+}
+
+/**
+ * Grants leases on any store with compare-and-set.
+ *
+ * Expiry is judged in two places that never compare clocks: a contender asks the server how old the
+ * record is; the holder counts on its own monotonic clock from before it sent the confirmed write.
+ * The first count starts later than the second, so the holder always gives up first.
+ */
+export class LeaseManager {
+  readonly #context: LeaseManagerContext;
+
+  constructor(context: LeaseManagerContext) {
+    this.#context = context;
+  }
+
+  /** Implements `KvStore.lease`; `key` is the store's own key, `name` what the user called it. */
+  async acquire(key: string, name: string, options: ResolvedLeaseOptions): Promise<Lease> {
+    const { clock, store, random = systemRandom } = this.#context;
+    const token = newId(random);
+    const stored: StoredLease = { owner: options.owner ?? token, ttlMs: options.ttlMs, token };
+    const value = toBytes(JSON.stringify(stored));
+    const deadline = clock.monotonic() + options.waitMs;
+    const signals = [this.#context.lifecycle.signal, ...(options.signal ? [options.signal] : [])];
+    const wake = new Wake(clock, signals);
+    let expected = 0;
+    try {
+      for (;;) {
+        wake.check();
+        const sentAt = clock.monotonic();
+        const revision = await this.#tryWrite(key, value, expected);
+        if (revision !== undefined) {
+          return new HeldLease(this.#context, { key, name, stored, value, revision, sentAt });
+        }
+        const record = await store.read(key);
+        const holder = record && decode(record.value);
+        const leftMs = record && holder ? holder.ttlMs - (await record.ageMs()) : 0;
+        expected = record?.revision ?? 0;
+        if (leftMs <= 0) continue;
+        if (clock.monotonic() >= deadline) throw held(name, holder?.owner, leftMs);
+        // The subscription has to stand before the record is read again: no change is missed.
+        if (await wake.listen(store, key)) continue;
+        await wake.wait(Math.min(leftMs + 1, Math.max(0, deadline - clock.monotonic())));
+        expected = 0;
+      }
+    } finally {
+      wake.close();
+    }
+  }
+
+  async #tryWrite(key: string, value: Uint8Array, expected: number): Promise<number | undefined> {
+    try {
+      return await this.#context.store.write(key, value, expected);
+    } catch (error) {
+      if (errorCode(error) === "CONFLICT") return undefined;
+      throw error;
+    }
+  }
+}
+
+interface Grant {
+  readonly key: string;
+  readonly name: string;
+  readonly stored: StoredLease;
+  readonly value: Uint8Array;
+  readonly revision: number;
+  readonly sentAt: number;
+}
+
+/** States: see `Lease`. */
+class HeldLease implements Lease, Owned {
+  readonly key: string;
+  readonly fence: number;
+  readonly owner: string;
+  readonly #context: LeaseManagerContext;
+  readonly #grant: Grant;
+  readonly #lost = new AbortController();
+  #revision: number;
+  #deadline = 0;
+  #timer: { cancel(): void } | undefined;
+  #state: "held" | "released" | "lost" = "held";
+  #beating: Promise<void> | undefined;
+
+  constructor(context: LeaseManagerContext, grant: Grant) {
+    this.#context = context;
+    this.#grant = grant;
+    this.key = grant.name;
+    this.fence = grant.revision;
+    this.owner = grant.stored.owner;
+    this.#revision = grant.revision;
+    context.lifecycle.add(this);
+    this.#confirmed(grant.sentAt);
+  }
+
+  get expiresAtMs(): number {
+    const { clock } = this.#context;
+    return clock.now() + (this.#deadline - clock.monotonic());
+  }
+
+  get lost(): AbortSignal {
+    this.#checkTime();
+    return this.#lost.signal;
+  }
+
+  heartbeat(): Promise<void> {
+    // Two at a time would compete for the revision.
+    this.#beating ??= this.#beat().finally(() => {
+      this.#beating = undefined;
+    });
+    return this.#beating;
+  }
+
+  async release(): Promise<void> {
+    if (this.#state !== "held") return;
+    this.#end("released");
+    await this.#beating?.catch(() => undefined);
+    await this.#context.store.remove(this.#grant.key, this.#revision);
+  }
+
+  async stop(): Promise<{ abandoned: number }> {
+    await this.release();
+    return { abandoned: 0 };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  async #beat(): Promise<void> {
+    const { clock, store } = this.#context;
+    for (;;) {
+      this.#checkTime();
+      if (this.#state === "released") throw closedError(`the lease on ${this.key}`);
+      if (this.#state === "lost") throw this.#lostError();
+      const sentAt = clock.monotonic();
+      try {
+        this.#revision = await store.write(this.#grant.key, this.#grant.value, this.#revision);
+        if (this.#state === "held") this.#confirmed(sentAt);
+        return;
+      } catch (error) {
+        if (errorCode(error) !== "CONFLICT") throw error;
+      }
+      // An earlier heartbeat may have been written without its answer reaching us.
+      const record = await store.read(this.#grant.key);
+      if (record && decode(record.value)?.token === this.#grant.stored.token) {
+        this.#revision = record.revision;
+        continue;
+      }
+      this.#end("lost");
+    }
+  }
+
+  #confirmed(sentAt: number): void {
+    const { ttlMs } = this.#grant.stored;
+    this.#deadline = sentAt + ttlMs - leaseMarginMs(ttlMs);
+    this.#timer?.cancel();
+    const leftMs = this.#deadline - this.#context.clock.monotonic();
+    this.#timer = this.#context.clock.setTimer(() => this.#checkTime(), leftMs, {
+      keepAlive: false,
+    });
+    this.#checkTime();
+  }
+
+  /** A paused process finds out here, not by its timers. */
+  #checkTime(): void {
+    if (this.#state !== "held") return;
+    if (this.#context.clock.monotonic() >= this.#deadline) {
+      this.#end("lost");
+      return;
+    }
+  }
+
+  #end(state: "released" | "lost"): void {
+    if (this.#state !== "held") return;
+    this.#state = state;
+    this.#timer?.cancel();
+    this.#context.lifecycle.remove(this);
+    if (state === "lost") this.#lost.abort(this.#lostError());
+  }
+
+  #lostError(): BusError {
+    return new BusError("LEASE_LOST", `the lease on ${this.key} (fence ${this.fence}) is over`, {
+      details: { key: this.key, fence: this.fence },
+    });
+  }
+}
+
+/** Waits for a change of the key, a time, or an abort, whichever comes first. */
+class Wake {
+  readonly #clock: Clock;
+  readonly #signals: readonly AbortSignal[];
+  #subscription: { close(): void } | undefined;
+  #changed = false;
+  #notify: (() => void) | undefined;
+
+  constructor(clock: Clock, signals: readonly AbortSignal[]) {
+    this.#clock = clock;
+    this.#signals = signals;
+    for (const signal of signals) signal.addEventListener("abort", this.#onEvent);
+  }
+
+  readonly #onEvent = (): void => {
+    this.#changed = true;
+    this.#notify?.();
+  };
+
+  check(): void {
+    for (const signal of this.#signals) signal.throwIfAborted();
+  }
+
+  /** True if it has just begun to listen. */
+  async listen(store: LeaseStore, key: string): Promise<boolean> {
+    if (this.#subscription) return false;
+    this.#subscription = await store.subscribe(key, this.#onEvent);
+    return true;
+  }
+
+  async wait(limitMs: number): Promise<void> {
+    if (!this.#changed) {
+      await new Promise<void>((resolve) => {
+        const timer = this.#clock.setTimer(resolve, limitMs);
+        this.#notify = () => {
+          timer.cancel();
+          resolve();
+        };
+      });
+    }
+    this.#notify = undefined;
+    this.#changed = false;
+  }
+
+  close(): void {
+    this.#subscription?.close();
+    for (const signal of this.#signals) signal.removeEventListener("abort", this.#onEvent);
+  }
+}
+
+function decode(value: Uint8Array): StoredLease | undefined {
+  try {
+    return JSON.parse(toText(value)) as StoredLease;
+  } catch {
+    return undefined;
+  }
+}
+
+function held(name: string, owner: string | undefined, leftMs: number): BusError {
+  return new BusError("LEASE_HELD", `the lease on ${name} is held by ${owner ?? "somebody"}`, {
+    details: { key: name, owner, leftMs: Math.ceil(leftMs) },
+  });
+}

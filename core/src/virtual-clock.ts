@@ -1,0 +1,199 @@
+import { type Clock, settle, sleepOn, type Timer } from "./clock.ts";
+
+/** What a {@link VirtualClock} may be told. */
+export interface VirtualClockOptions {
+  /**
+   * Wall time at the start, in milliseconds since the Unix epoch.
+   * @defaultValue 1_700_000_000_000
+   */
+  readonly startAtMs?: number;
+}
+
+interface Entry {
+  readonly atMs: number;
+  readonly order: number;
+  callback: (() => void) | undefined;
+}
+
+/**
+ * A clock that stands still until it is told to move. Timers fire in the order of their time, equal
+ * ones in the order in which they were set, and everything a timer sets in motion is run to its end
+ * before the next one fires. So a test over an hour takes milliseconds and gives one result.
+ *
+ * States: *still* -> `advance`, `advanceToNext`, `runUntilIdle` or `autoAdvance` -> *moving* ->
+ * *still*. Calls that move time while it moves are queued one behind the other.
+ */
+export class VirtualClock implements Clock {
+  readonly #startAtMs: number;
+  #elapsedMs = 0;
+  #order = 0;
+  readonly #heap: Entry[] = [];
+  #moving: Promise<unknown> = Promise.resolve();
+
+  constructor(options: VirtualClockOptions = {}) {
+    this.#startAtMs = options.startAtMs ?? 1_700_000_000_000;
+  }
+
+  now(): number {
+    return this.#startAtMs + this.#elapsedMs;
+  }
+
+  monotonic(): number {
+    return this.#elapsedMs;
+  }
+
+  setTimer(callback: () => void, delayMs: number): Timer {
+    const entry: Entry = {
+      atMs: this.#elapsedMs + Math.max(0, delayMs),
+      order: this.#order++,
+      callback,
+    };
+    push(this.#heap, entry);
+    return {
+      cancel: () => {
+        entry.callback = undefined;
+      },
+    };
+  }
+
+  sleep(
+    delayMs: number,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    return sleepOn(this, delayMs, options.signal);
+  }
+
+  /** How many timers wait. */
+  get pendingTimers(): number {
+    return this.#heap.reduce((count, entry) => count + (entry.callback ? 1 : 0), 0);
+  }
+
+  /** Moves time on by `byMs` milliseconds and fires every timer that falls due on the way. */
+  advance(byMs: number): Promise<void> {
+    if (!(byMs >= 0)) throw new RangeError(`byMs must be 0 or more, got ${byMs}`);
+    return this.#exclusive(async () => {
+      const untilMs = this.#elapsedMs + byMs;
+      await settle();
+      while (this.#fireNext(untilMs)) await settle();
+      this.#elapsedMs = Math.max(this.#elapsedMs, untilMs);
+      await settle();
+    });
+  }
+
+  /**
+   * Moves time to the next timer and fires it.
+   * Resolves with false, and moves nothing, if there is none.
+   */
+  advanceToNext(): Promise<boolean> {
+    return this.#exclusive(async () => {
+      await settle();
+      const fired = this.#fireNext(Number.POSITIVE_INFINITY);
+      await settle();
+      return fired;
+    });
+  }
+
+  /**
+   * Fires timers until none is left, or until the next one lies beyond `maxMs` from now. A program
+   * that always sets a new timer (a heartbeat) never gets idle: hence the limit.
+   * @returns true if no timer is left.
+   */
+  runUntilIdle(options: { readonly maxMs?: number } = {}): Promise<boolean> {
+    const maxMs = options.maxMs ?? 86_400_000;
+    return this.#exclusive(async () => {
+      const untilMs = this.#elapsedMs + maxMs;
+      await settle();
+      while (this.#fireNext(untilMs)) await settle();
+      return this.pendingTimers === 0;
+    });
+  }
+
+  /**
+   * Moves time from timer to timer while `promise` is pending, and gives its result.
+   * Rejects if nothing can run any more, or if more than `maxMs` of virtual time would pass.
+   */
+  async autoAdvance<T>(promise: Promise<T>, options: { readonly maxMs?: number } = {}): Promise<T> {
+    const untilMs = this.#elapsedMs + (options.maxMs ?? 86_400_000);
+    let done = false;
+    const finished = promise.then(
+      () => {
+        done = true;
+      },
+      () => {
+        done = true;
+      },
+    );
+    await settle();
+    while (!done) {
+      // One more turn of the event loop before a deadlock is called: real I/O may be under way.
+      const moved = await this.#exclusive(async () => {
+        const fired = this.#fireNext(untilMs);
+        await settle();
+        return fired;
+      });
+      if (!moved && !done) {
+        await settle();
+        if (!done && this.pendingTimers === 0) {
+          throw new Error("deadlock: the promise is pending and no timer is set");
+        }
+        if (!done) throw new Error(`the promise is still pending at +${this.#elapsedMs} ms`);
+      }
+    }
+    await finished;
+    return promise;
+  }
+
+  #fireNext(untilMs: number): boolean {
+    for (;;) {
+      const next = this.#heap[0];
+      if (next === undefined || next.atMs > untilMs) return false;
+      pop(this.#heap);
+      if (next.callback === undefined) continue;
+      this.#elapsedMs = Math.max(this.#elapsedMs, next.atMs);
+      const { callback } = next;
+      next.callback = undefined;
+      callback();
+      return true;
+    }
+  }
+
+  #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#moving.then(work);
+    this.#moving = result.catch(() => undefined);
+    return result;
+  }
+}
+
+function before(a: Entry, b: Entry): boolean {
+  return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
+}
+
+function push(heap: Entry[], entry: Entry): void {
+  let index = heap.length;
+  heap.push(entry);
+  while (index > 0) {
+    const parent = (index - 1) >> 1;
+    const above = heap[parent] as Entry;
+    if (!before(entry, above)) break;
+    heap[index] = above;
+    index = parent;
+  }
+  heap[index] = entry;
+}
+
+function pop(heap: Entry[]): void {
+  const last = heap.pop() as Entry;
+  if (heap.length === 0) return;
+  let index = 0;
+  for (;;) {
+    let child = 2 * index + 1;
+    if (child >= heap.length) break;
+    const right = child + 1;
+    if (right < heap.length && before(heap[right] as Entry, heap[child] as Entry)) child = right;
+    const below = heap[child] as Entry;
+    if (!before(below, last)) break;
+    heap[index] = below;
+    index = child;
+  }
+  heap[index] = last;
+}
