@@ -1,0 +1,1 @@
+import "../conformance-tests/src/cli.ts";
