@@ -70,7 +70,7 @@ const natsConfigSchema = z.strictObject({
       subjectPrefix: z.string().max(128).default(""),
     })
     .optional(),
-  connectTimeoutMs: z.int().min(100).max(600_000).default(10_000),
+  connectTimeoutMs: z.int().min(100).max(600_000).default(5_000),
   reconnectWaitMs: z.int().min(10).max(60_000).default(250),
   pingIntervalMs: z.int().min(500).max(600_000).default(10_000),
   update: z.boolean().default(false),
@@ -154,7 +154,7 @@ export interface NatsConfig extends CommonConfig {
   readonly maxBytes?: number | undefined;
   /** Use this existing stream instead of the namespace's own. */
   readonly stream?: NatsStreamBinding | undefined;
-  /** How long the first connection may take, in milliseconds, 100 to 600_000. @defaultValue 10_000 */
+  /** How long the first connection may take, in milliseconds, 100 to 600_000. @defaultValue 5_000 */
   readonly connectTimeoutMs?: number | undefined;
   /** Pause between attempts to reconnect, in milliseconds, 10 to 60_000. @defaultValue 250 */
   readonly reconnectWaitMs?: number | undefined;

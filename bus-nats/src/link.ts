@@ -1,0 +1,257 @@
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { BusError, type Clock, type ResolvedNatsConfig, systemClock } from "@busbar/core";
+import { StatusHub } from "@busbar/core/adapter";
+import {
+  type Authenticator,
+  connect,
+  credsAuthenticator,
+  type NatsConnection,
+  type NodeConnectionOptions,
+  nkeyAuthenticator,
+} from "@nats-io/transport-node";
+import { fromClientError } from "./errors.ts";
+import {
+  compareVersions,
+  OLDEST_SERVER,
+  type ServerFeatures,
+  serverFeatures,
+} from "./server-version.ts";
+import { Requester } from "./wire/requester.ts";
+
+/**
+ * The connection to the server, and everybody who wants to know when it breaks.
+ *
+ * States: *connected* -> the server is gone -> *disconnected* -> reconnect (tried for ever) ->
+ * *connected*; any -> `close()`, or the caller's own connection is closed -> *closed*.
+ */
+export class Link {
+  readonly connection: NatsConnection;
+  readonly requester: Requester;
+  readonly clock: Clock;
+  readonly status: StatusHub = new StatusHub();
+  readonly #owned: boolean;
+  readonly #onReconnect = new Set<() => void>();
+  #connected = true;
+  #closed = false;
+  #features: ServerFeatures;
+
+  private constructor(connection: NatsConnection, clock: Clock, owned: boolean) {
+    this.connection = connection;
+    this.clock = clock;
+    this.#owned = owned;
+    this.#features = serverFeatures(connection.info?.version ?? "0");
+    this.requester = new Requester(connection, clock);
+    this.status.emit({ type: "connected", server: connection.getServer() });
+    void this.#watch();
+    void connection.closed().then((error) => this.#onClosed(error));
+  }
+
+  /** Connects, or takes the caller's connection. */
+  static async open(config: ResolvedNatsConfig): Promise<Link> {
+    const clock = config.clock ?? systemClock;
+    if (config.connection) return new Link(checkConnection(config.connection), clock, false);
+    const link = new Link(await dial(await connectionOptions(config), config, clock), clock, true);
+    link.#warnIfOld();
+    return link;
+  }
+
+  /** Whether the server answers, as far as is known. */
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  /** What the server can do; may change when a reconnect leads to another one. */
+  get features(): ServerFeatures {
+    return this.#features;
+  }
+
+  /** Calls `callback` after every reconnect. Returns how to stop that. */
+  onReconnect(callback: () => void): () => void {
+    this.#onReconnect.add(callback);
+    return () => this.#onReconnect.delete(callback);
+  }
+
+  /** Resolves when everything sent so far has reached the server. */
+  async flush(what: string): Promise<void> {
+    try {
+      await this.connection.flush();
+    } catch (error) {
+      throw fromClientError(error, what);
+    }
+  }
+
+  /** Ends the requests, and the connection if it is ours. Returns how many requests were cut off. */
+  async close(): Promise<number> {
+    this.#closed = true;
+    const abandoned = this.requester.close();
+    this.status.emit({ type: "closed", reason: "the bus was closed" });
+    this.#onReconnect.clear();
+    if (this.#owned) {
+      // What was sent and not awaited (acks, naks) shall reach the server.
+      if (this.#connected) await this.connection.flush().catch(() => undefined);
+      await this.connection.close().catch(() => undefined);
+    }
+    return abandoned;
+  }
+
+  async #watch(): Promise<void> {
+    for await (const status of this.connection.status()) {
+      if (this.#closed) return;
+      if (status.type === "disconnect") this.#onDisconnect("the connection was lost");
+      else if (status.type === "reconnect") this.#onReconnected();
+      else if (status.type === "ldm") {
+        this.status.emit({
+          type: "warning",
+          code: "lame-duck",
+          message: "the server is going to stop",
+        });
+      } else if (status.type === "error") {
+        this.status.emit({ type: "warning", code: "server-error", message: status.error.message });
+      } else if (status.type === "slowConsumer") {
+        this.status.emit({ type: "slow", what: "connection", dropped: 0 });
+      }
+    }
+  }
+
+  #onDisconnect(reason: string): void {
+    if (!this.#connected) return;
+    this.#connected = false;
+    this.requester.disconnected();
+    this.status.emit({ type: "disconnected", reason });
+  }
+
+  #onReconnected(): void {
+    this.#connected = true;
+    this.#features = serverFeatures(this.connection.info?.version ?? this.#features.version);
+    this.requester.reconnected();
+    this.status.emit({ type: "connected", server: this.connection.getServer() });
+    for (const callback of [...this.#onReconnect]) callback();
+  }
+
+  #onClosed(error: void | Error): void {
+    if (this.#closed) return;
+    this.#onDisconnect(error ? error.message : "the connection was closed");
+    this.status.emit({
+      type: "closed",
+      reason: error ? error.message : "the connection was closed",
+    });
+    this.requester.close();
+  }
+
+  #warnIfOld(): void {
+    const { version, v2_10 } = this.#features;
+    if (compareVersions(version, OLDEST_SERVER) < 0) {
+      this.status.emit({
+        type: "warning",
+        code: "server-unsupported",
+        message: `nats-server ${version} is older than ${OLDEST_SERVER}, the oldest that is tested`,
+      });
+    } else if (!v2_10) {
+      this.status.emit({
+        type: "warning",
+        code: "server-outdated",
+        message: `nats-server ${version} forgets settled jobs when it is killed; upgrade to 2.10 or newer`,
+      });
+    }
+  }
+}
+
+function checkConnection(connection: object): NatsConnection {
+  const candidate = connection as NatsConnection & { addCloseListener?: unknown };
+  // A connection of the older `nats` package looks alike and fails later.
+  if (typeof candidate.publish !== "function" || typeof candidate.addCloseListener !== "function") {
+    throw new BusError(
+      "INVALID_CONFIG",
+      "bus configuration: connection must be a NatsConnection of @nats-io/transport-node 3",
+      { details: { issues: [{ field: "connection", problem: "not a version 3 connection" }] } },
+    );
+  }
+  return candidate;
+}
+
+async function connectionOptions(config: ResolvedNatsConfig): Promise<NodeConnectionOptions> {
+  const options: NodeConnectionOptions = {
+    servers: [...config.servers],
+    name: config.clientName,
+    // For ever, also over a time in which the server refuses the credentials.
+    maxReconnectAttempts: -1,
+    ignoreAuthErrorAbort: true,
+    reconnectTimeWait: config.reconnectWaitMs,
+    reconnectJitter: Math.ceil(config.reconnectWaitMs / 4),
+    reconnectJitterTLS: Math.ceil(config.reconnectWaitMs / 4),
+    pingInterval: config.pingIntervalMs,
+    maxPingOut: 2,
+    timeout: config.connectTimeoutMs,
+    // Without it the client captures a stack trace for each request: half of its speed.
+    noAsyncTraces: true,
+  };
+  const auth = config.auth;
+  if (auth && "user" in auth) Object.assign(options, { user: auth.user, pass: auth.password });
+  else if (auth && "token" in auth) options.token = auth.token;
+  else if (auth && "nkeySeed" in auth) {
+    options.authenticator = nkeyAuthenticator(Buffer.from(auth.nkeySeed));
+  } else if (auth) options.authenticator = await credentials(auth.credentialsFile);
+  if (config.tls) {
+    const { caFile, certFile, keyFile, handshakeFirst } = config.tls;
+    options.tls = {
+      ...(caFile === undefined ? {} : { caFile }),
+      ...(certFile === undefined ? {} : { certFile }),
+      ...(keyFile === undefined ? {} : { keyFile }),
+      ...(handshakeFirst ? { handshakeFirst } : {}),
+    };
+  }
+  return options;
+}
+
+async function credentials(path: string): Promise<Authenticator> {
+  try {
+    await readFile(path);
+  } catch (cause) {
+    throw new BusError(
+      "INVALID_CONFIG",
+      `bus configuration: auth.credentialsFile ${path} cannot be read`,
+      {
+        cause,
+        details: { issues: [{ field: "auth.credentialsFile", problem: "cannot be read" }] },
+      },
+    );
+  }
+  // Read again at every (re)connect: credentials are rotated by replacing the file.
+  return (nonce) => credsAuthenticator(readFileSync(path))(nonce);
+}
+
+/** The first connection: tried until the time is over, unless the server says no. */
+async function dial(
+  options: NodeConnectionOptions,
+  config: ResolvedNatsConfig,
+  clock: Clock,
+): Promise<NatsConnection> {
+  const deadline = clock.monotonic() + config.connectTimeoutMs;
+  const what = `connect to ${config.servers.map(withoutSecrets).join(", ")}`;
+  for (;;) {
+    try {
+      const leftMs = Math.max(100, deadline - clock.monotonic());
+      return await connect({ ...options, timeout: leftMs, reconnect: true });
+    } catch (cause) {
+      const error = fromClientError(cause, what);
+      const again = error.code === "DISCONNECTED" || error.code === "TIMEOUT";
+      if (!again) throw error;
+      if (clock.monotonic() + config.reconnectWaitMs >= deadline) {
+        throw new BusError(
+          "DISCONNECTED",
+          `${what}: no server within ${config.connectTimeoutMs} ms`,
+          {
+            cause,
+            details: { outcome: "notSent", timeoutMs: config.connectTimeoutMs },
+          },
+        );
+      }
+      await clock.sleep(config.reconnectWaitMs);
+    }
+  }
+}
+
+function withoutSecrets(server: string): string {
+  return server.replace(/\/\/[^@/]*@/, "//");
+}

@@ -1,0 +1,287 @@
+import { BusError } from "@busbar/core";
+import type { ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo } from "@nats-io/jetstream";
+import type { Msg } from "@nats-io/transport-node";
+import { API, type ApiError, apiCode, fromApiError } from "../errors.ts";
+import type { Link } from "../link.ts";
+import { encodeHeaders, type Fields, H, numberField } from "./headers.ts";
+
+/** A stored message as a direct get gives it. */
+export interface StoredMessage {
+  readonly subject: string;
+  readonly sequence: number;
+  readonly timeMs: number;
+  readonly message: Msg;
+}
+
+/** Options of {@link JetStreamApi.publish}. */
+export interface StreamPublish {
+  readonly subject: string;
+  readonly payload: Uint8Array | string;
+  readonly headers?: ReturnType<typeof encodeHeaders>;
+  readonly timeoutMs: number;
+  readonly what: string;
+  /** Sent again over a reconnect. Only with a message id, an expectation, or where twice is once. */
+  readonly idempotent?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The server's acknowledgement of a stored message. */
+export interface StreamAck {
+  readonly sequence: number;
+  readonly duplicate: boolean;
+}
+
+const API_TIMEOUT_MS = 5_000;
+const NANOS = 1_000_000;
+
+/**
+ * The calls of the JetStream API that Busbar needs, over the shared {@link Link.requester}.
+ * Wire names and nanoseconds end here.
+ */
+export class JetStreamApi {
+  readonly #link: Link;
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  /** Stores a message. */
+  publish(publish: StreamPublish): Promise<StreamAck> {
+    return this.#link.requester.request({ ...publish, parse: parseAck, onNoResponders: "retry" });
+  }
+
+  /** Any call of the API. Reading calls are repeated over a reconnect. */
+  call<T>(name: string, body: object | undefined, what: string, idempotent = true): Promise<T> {
+    return this.#link.requester.request({
+      subject: `$JS.API.${name}`,
+      payload: body === undefined ? "" : JSON.stringify(body),
+      timeoutMs: API_TIMEOUT_MS,
+      what,
+      idempotent,
+      parse: (message) => parseApi<T>(message, what),
+      onNoResponders: "retry",
+    });
+  }
+
+  /** Whether JetStream is there. @throws BusError `UNSUPPORTED` */
+  async checkEnabled(): Promise<void> {
+    await this.#link.requester.request({
+      subject: "$JS.API.INFO",
+      payload: "",
+      timeoutMs: API_TIMEOUT_MS,
+      what: "JetStream",
+      idempotent: true,
+      parse: (message) => parseApi<unknown>(message, "JetStream"),
+      onNoResponders: () =>
+        new BusError(
+          "UNSUPPORTED",
+          "the server has no JetStream: start it with -js, or enable it for the account",
+        ),
+    });
+  }
+
+  /** A stream, or `undefined`. */
+  streamInfo(stream: string, subjectsFilter?: string): Promise<StreamInfo | undefined> {
+    const body = subjectsFilter === undefined ? undefined : { subjects_filter: subjectsFilter };
+    return orUndefined(this.call<StreamInfo>(`STREAM.INFO.${stream}`, body, `stream ${stream}`), [
+      API.streamNotFound,
+    ]);
+  }
+
+  /** How many messages a stream has on subjects of a filter, also beyond a page of the server's. */
+  async countMessages(stream: string, subjectsFilter: string): Promise<number> {
+    let count = 0;
+    for (let offset = 0; ; ) {
+      const page = await orUndefined(
+        this.call<StreamInfo & { total?: number }>(
+          `STREAM.INFO.${stream}`,
+          { subjects_filter: subjectsFilter, offset },
+          `stream ${stream}`,
+        ),
+        [API.streamNotFound],
+      );
+      const subjects = Object.values(page?.state.subjects ?? {});
+      for (const messages of subjects) count += messages;
+      offset += subjects.length;
+      if (subjects.length === 0 || offset >= (page?.total ?? 0)) return count;
+    }
+  }
+
+  createStream(config: Partial<StreamConfig>): Promise<StreamInfo> {
+    return this.call(`STREAM.CREATE.${config.name}`, config, `stream ${config.name}`);
+  }
+
+  updateStream(config: Partial<StreamConfig>): Promise<StreamInfo> {
+    return this.call(`STREAM.UPDATE.${config.name}`, config, `stream ${config.name}`);
+  }
+
+  /** @returns false if there was none. */
+  async deleteStream(stream: string): Promise<boolean> {
+    const done = this.call<{ success: boolean }>(
+      `STREAM.DELETE.${stream}`,
+      undefined,
+      `stream ${stream}`,
+    );
+    return (await orUndefined(done, [API.streamNotFound])) !== undefined;
+  }
+
+  /** Removes messages; without a filter all. @returns how many. */
+  async purge(stream: string, filter?: string): Promise<number> {
+    const done = this.call<{ purged: number }>(
+      `STREAM.PURGE.${stream}`,
+      filter === undefined ? undefined : { filter },
+      `purge of ${stream}`,
+    );
+    return (await orUndefined(done, [API.streamNotFound]))?.purged ?? 0;
+  }
+
+  /** Removes one message. @returns false if it was not there. */
+  async deleteMessage(stream: string, sequence: number): Promise<boolean> {
+    const done = this.call<{ success: boolean }>(
+      `STREAM.MSG.DELETE.${stream}`,
+      { seq: sequence, no_erase: true },
+      `message ${sequence} of ${stream}`,
+    );
+    // Servers answer "no message found" with 10037 or, for older sequences, a generic 10057.
+    return (
+      (await orUndefined(done, [API.messageNotFound, 10_043, 10_057, API.streamNotFound])) !==
+      undefined
+    );
+  }
+
+  /** The last message on a subject, by a direct get. */
+  lastOn(
+    stream: string,
+    subject: string,
+    timeoutMs: number = API_TIMEOUT_MS,
+  ): Promise<StoredMessage | undefined> {
+    return this.#directGet(`$JS.API.DIRECT.GET.${stream}.${subject}`, "", stream, timeoutMs);
+  }
+
+  /** The first message at or after a sequence whose subject fits, by a direct get. */
+  nextOn(stream: string, sequence: number, filter: string): Promise<StoredMessage | undefined> {
+    const body = JSON.stringify({ seq: sequence, next_by_subj: filter });
+    return this.#directGet(`$JS.API.DIRECT.GET.${stream}`, body, stream, API_TIMEOUT_MS);
+  }
+
+  consumerInfo(stream: string, consumer: string): Promise<ConsumerInfo | undefined> {
+    const what = `consumer ${consumer} of ${stream}`;
+    return orUndefined(
+      this.call<ConsumerInfo>(`CONSUMER.INFO.${stream}.${consumer}`, undefined, what),
+      [API.consumerNotFound, API.streamNotFound],
+    );
+  }
+
+  /** Makes a consumer; the same configuration again is not an error. */
+  createConsumer(
+    stream: string,
+    config: Partial<ConsumerConfig> & { name: string },
+  ): Promise<ConsumerInfo> {
+    const { name, filter_subject: filter } = config;
+    const subject = `CONSUMER.CREATE.${stream}.${name}${filter ? `.${filter}` : ""}`;
+    // Servers before 2.10 know no action and would update an existing consumer in silence.
+    const action = this.#link.features.v2_10 ? { action: "create" } : {};
+    return this.call(
+      subject,
+      { stream_name: stream, config, ...action },
+      `consumer ${name} of ${stream}`,
+    );
+  }
+
+  /** @returns false if there was none. */
+  async deleteConsumer(stream: string, consumer: string): Promise<boolean> {
+    const what = `consumer ${consumer} of ${stream}`;
+    const done = this.call<{ success: boolean }>(
+      `CONSUMER.DELETE.${stream}.${consumer}`,
+      undefined,
+      what,
+    );
+    return (await orUndefined(done, [API.consumerNotFound, API.streamNotFound])) !== undefined;
+  }
+
+  /** Names of the consumers of a stream, of its first thousand. */
+  async consumerNames(stream: string): Promise<string[]> {
+    const page = this.call<{ consumers?: string[] }>(
+      `CONSUMER.NAMES.${stream}`,
+      { offset: 0 },
+      `consumers of ${stream}`,
+    );
+    return (await orUndefined(page, [API.streamNotFound]))?.consumers ?? [];
+  }
+
+  #directGet(
+    subject: string,
+    payload: string,
+    stream: string,
+    timeoutMs: number,
+  ): Promise<StoredMessage | undefined> {
+    return this.#link.requester.request({
+      subject,
+      payload,
+      timeoutMs,
+      what: `read from ${stream}`,
+      idempotent: true,
+      parse: (message) => parseDirect(message, stream),
+      onNoResponders: "retry",
+    });
+  }
+}
+
+/** Nanoseconds as the API wants them. */
+export function nanos(ms: number): number {
+  return Math.round(ms * NANOS);
+}
+
+/** Milliseconds from the API's nanoseconds. */
+export function millis(ns: number | undefined): number {
+  return (ns ?? 0) / NANOS;
+}
+
+/** Headers and fields together, as `publish` takes them. */
+export function fieldsOnly(fields: Fields): ReturnType<typeof encodeHeaders> {
+  return encodeHeaders({}, fields);
+}
+
+function parseAck(message: Msg): StreamAck {
+  const text = message.string();
+  const ack = JSON.parse(text) as { seq?: number; duplicate?: boolean; error?: ApiError };
+  if (ack.error) throw fromApiError(ack.error, "publish");
+  return { sequence: ack.seq as number, duplicate: ack.duplicate === true };
+}
+
+function parseApi<T>(message: Msg, what: string): T {
+  const answer = message.json<{ error?: ApiError }>();
+  if (answer.error) throw fromApiError(answer.error, what);
+  return answer as T;
+}
+
+function parseDirect(message: Msg, stream: string): StoredMessage | undefined {
+  const { headers } = message;
+  const code = headers?.code ?? 0;
+  if (code === 404) return undefined;
+  if (code >= 400 || !headers) {
+    throw new BusError(
+      "INTERNAL",
+      `read from ${stream}: ${headers?.description ?? "no headers"} (${code})`,
+    );
+  }
+  return {
+    subject: headers.get(H.subject),
+    sequence: numberField(headers, H.sequence) as number,
+    timeMs: Date.parse(headers.get(H.timeStamp)),
+    message,
+  };
+}
+
+async function orUndefined<T>(
+  promise: Promise<T>,
+  codes: readonly number[],
+): Promise<T | undefined> {
+  try {
+    return await promise;
+  } catch (error) {
+    const code = apiCode(error);
+    if (code !== undefined && codes.includes(code)) return undefined;
+    throw error;
+  }
+}

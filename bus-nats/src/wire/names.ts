@@ -1,0 +1,115 @@
+/**
+ * Every name on the server, made in one place. Plain names have no character that NATS reserves but
+ * the dot, which becomes `=`: a character no plain name has, so that no two names meet. A namespace
+ * has no `_`, so that no namespace reaches into another.
+ */
+export class WireNames {
+  readonly #namespace: string;
+
+  constructor(namespace: string) {
+    this.#namespace = namespace;
+  }
+
+  /** Stream of published messages. */
+  get messageStream(): string {
+    return `BUSBAR_${this.#namespace}_MSG`;
+  }
+
+  /** What every published subject begins with. */
+  get messagePrefix(): string {
+    return `busbar.${this.#namespace}.msg.`;
+  }
+
+  /** What every notified subject begins with. */
+  get livePrefix(): string {
+    return `busbar.${this.#namespace}.live.`;
+  }
+
+  /** What every served subject begins with. */
+  get rpcPrefix(): string {
+    return `busbar.${this.#namespace}.rpc.`;
+  }
+
+  /** Stream of a queue's jobs. */
+  jobStream(queue: string): string {
+    return `BUSBAR_${this.#namespace}_JOB_${flat(queue)}`;
+  }
+
+  /** Subject of a queue's jobs of one priority; without one, of all. */
+  jobSubject(queue: string, priority: number | "*"): string {
+    return `busbar.${this.#namespace}.job.${flat(queue)}.${priority}`;
+  }
+
+  /** Stream of dead letters. */
+  get deadStream(): string {
+    return `BUSBAR_${this.#namespace}_DEAD`;
+  }
+
+  /** Subjects of the stream of dead letters. */
+  get deadSubjects(): string {
+    return `busbar.${this.#namespace}.dead.>`;
+  }
+
+  /** Subject of a dead letter; with `*` those of an owner. */
+  deadSubject(kind: OwnerKind, owner: string, id: string): string {
+    return `busbar.${this.#namespace}.dead.${kind}.${flat(owner)}.${id}`;
+  }
+
+  /** Stream of small records that steer queues: pauses, priorities in use. */
+  get controlStream(): string {
+    return `BUSBAR_${this.#namespace}_CTL`;
+  }
+
+  /** Subjects of the control stream. */
+  get controlSubjects(): string {
+    return `busbar.${this.#namespace}.ctl.>`;
+  }
+
+  /** Control subject of a queue: `pause`, or the priority that came into use. */
+  controlSubject(queue: string, what: string): string {
+    return `busbar.${this.#namespace}.ctl.${flat(queue)}.${what}`;
+  }
+
+  /** Stream of the attempts that do not count, by message. */
+  get ledgerStream(): string {
+    return `BUSBAR_${this.#namespace}_LEDGER`;
+  }
+
+  /** Subjects of the ledger. */
+  get ledgerSubjects(): string {
+    return `busbar.${this.#namespace}.ledger.>`;
+  }
+
+  /** Ledger subject of one message or job, or of all of an owner with `*`. */
+  ledgerSubject(kind: OwnerKind, owner: string, sequence: number | "*"): string {
+    return `busbar.${this.#namespace}.ledger.${kind}.${flat(owner)}.${sequence}`;
+  }
+
+  /** The name NATS tools know a bucket by. */
+  bucket(bucket: string): string {
+    return `busbar_${this.#namespace}_${flat(bucket)}`;
+  }
+
+  /** Bucket of all leases of the namespace. */
+  get leaseBucket(): string {
+    return `busbar-leases_${this.#namespace}`;
+  }
+
+  /** Key of a lease in its bucket. */
+  leaseKey(bucket: string, key: string): string {
+    return `${flat(bucket)}.${key}`;
+  }
+
+  /** Name of a durable consumer. */
+  consumer(durable: string): string {
+    return flat(durable);
+  }
+}
+
+/** Who owns a dead letter or a ledger entry: a durable subscription or a queue. */
+export type OwnerKind = "sub" | "job";
+
+/** A plain name as one token. */
+export function flat(name: string): string {
+  return name.replaceAll(".", "=");
+}
