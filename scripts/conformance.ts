@@ -1,1 +1,37 @@
-import "../conformance-tests/src/cli.ts";
+import { execFileSync } from "node:child_process";
+import { busHarness } from "@busbar/conformance-tests";
+import { type HarnessChoice, type HarnessOptions, runCli } from "@busbar/conformance-tests/run-cli";
+import {
+  realTimeMemoryHarness,
+  virtualMemoryHarness,
+} from "../conformance-tests/test/support/memory-harness.ts";
+import { natsServerHarness } from "../conformance-tests/test/support/nats-harness.ts";
+import { findNatsServer, type NatsServerBinary } from "./src/index.ts";
+
+const NATS_CONCURRENCY = 4;
+
+async function harnessFor(bus: string, options: HarnessOptions): Promise<HarnessChoice> {
+  const startsServer = bus === "nats:";
+  if (options.serverBin !== undefined && !startsServer) {
+    throw new RangeError(`--server-bin is for --bus nats:, which starts a server; ${bus} does not`);
+  }
+  if (bus === "memory:") return { factory: virtualMemoryHarness };
+  if (bus === "memory:?clock=system") {
+    return { factory: realTimeMemoryHarness, concurrency: NATS_CONCURRENCY };
+  }
+  if (!startsServer) return { factory: await busHarness(bus), concurrency: NATS_CONCURRENCY };
+  const { serverBin } = options;
+  const binary = serverBin === undefined ? await findNatsServer() : binaryAt(serverBin);
+  return { factory: natsServerHarness(binary), concurrency: NATS_CONCURRENCY };
+}
+
+function binaryAt(path: string): NatsServerBinary {
+  try {
+    const text = execFileSync(path, ["--version"], { encoding: "utf8", timeout: 10_000 });
+    return { path, version: /\d+\.\d+\.\d+\S*/.exec(text)?.[0] ?? "unknown" };
+  } catch (cause) {
+    throw new RangeError(`--server-bin ${path} does not run as a nats-server`, { cause });
+  }
+}
+
+process.exitCode = await runCli(process.argv.slice(2), { harnessFor });

@@ -7,7 +7,16 @@ import type { Bus, Capabilities, Clock, Random } from "@busbar/core";
 export type Level = "L0" | "L1" | "L2" | "L3" | "L4";
 
 /** Which contract a case holds to account. */
-export type Contract = "pubsub" | "rpc" | "kv" | "lease" | "jobs" | "lifecycle" | "names";
+export type Contract =
+  | "pubsub"
+  | "rpc"
+  | "kv"
+  | "lease"
+  | "jobs"
+  | "capabilities"
+  | "lifecycle"
+  | "names"
+  | "faults";
 
 /** What a case needs beyond a bus. Where it is missing the case is skipped, with this as the reason. */
 export interface Requirement {
@@ -94,7 +103,7 @@ export interface Harness {
   /** Time for one case; default: the machine's clock. A virtual clock comes with how to run under it. */
   readonly time?: {
     readonly clock: Clock;
-    /** Moves time while the promise is pending. */
+    /** Moves time while the promise is pending; gives its result. */
     run<T>(promise: Promise<T>): Promise<T>;
   };
   /** How late timers may be here, in milliseconds. @defaultValue 250 */
@@ -104,17 +113,18 @@ export interface Harness {
   /** Faults; without it cases that need them are skipped. */
   readonly faults?: ServerFaults;
   /**
-   * Things the backend still holds after all buses are closed (timers, consumers, handles): leaks
-   * that fail a case. Default: not checked.
+   * Things the backend still holds for a namespace after all its buses are closed (timers,
+   * consumers, connections): leaks that fail a case. Asked again for two seconds before it counts.
+   * Other cases may be running in other namespaces. Default: not checked.
    */
-  leaks?(): Promise<readonly string[]>;
+  leaks?(namespace: string): Promise<readonly string[]>;
   /** Removes what the namespace left on the server. */
   clean?(namespace: string): Promise<void>;
   /** Ends the server. */
   close(): Promise<void>;
 }
 
-/** Makes a harness: one for each worker of a run; memory makes one for each case. */
+/** Makes a harness: one for a whole run, or one for each case if it has a `time` of its own. */
 export type HarnessFactory = () => Promise<Harness>;
 
 /** Needs `harness.faults`. */

@@ -1,0 +1,4 @@
+import type { ConformanceCase } from "../case.ts";
+
+/** Every case of the suite. */
+export const allCases: readonly ConformanceCase[] = [];
