@@ -28,12 +28,17 @@ export function selectCases(
       throw new RangeError(`no case has the id ${wanted} or one that begins with it`);
     }
   }
-  const last = LEVELS.indexOf(selection.level ?? (only.length > 0 ? "L4" : DEFAULT_LEVEL));
+  const last = LEVELS.indexOf(levelOf(selection));
   return cases.filter(
     (item) =>
       LEVELS.indexOf(item.level) <= last &&
       (only.length === 0 || only.some((wanted) => matchesId(item.id, wanted))),
   );
+}
+
+/** The highest level of a selection. */
+export function levelOf({ level, only = [] }: Selection): Level {
+  return level ?? (only.length > 0 ? "L4" : DEFAULT_LEVEL);
 }
 
 function matchesId(id: string, wanted: string): boolean {

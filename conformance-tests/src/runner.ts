@@ -4,7 +4,7 @@ import { ConformanceFailure } from "./assert.ts";
 import type { ConformanceCase, Harness, HarnessFactory } from "./case.ts";
 import { CaseScope } from "./case-scope.ts";
 import { allCases } from "./cases/index.ts";
-import { DEFAULT_LEVEL, type Selection, selectCases } from "./levels.ts";
+import { levelOf, type Selection, selectCases } from "./levels.ts";
 import { watchRejections, withRejections } from "./rejections.ts";
 import { buildReport, type CaseResult, type ConformanceReport, resultOf } from "./report/report.ts";
 import { suiteName } from "./suite-name.ts";
@@ -106,7 +106,7 @@ export class SuiteRun {
     return buildReport({
       suite: suiteName(),
       harness: this.#harness.name,
-      level: this.#options.level ?? DEFAULT_LEVEL,
+      level: levelOf(this.#options),
       seed: this.seed,
       ms: systemClock.monotonic() - this.#startedAt,
       capabilities: this.capabilities,
