@@ -80,35 +80,66 @@ export class LeaseManager {
       for (;;) {
         wake.check();
         const sentAt = clock.monotonic();
-        const revision = await this.#tryWrite(key, value, expected);
-        if (revision !== undefined) {
+        const answer = await this.#attempt(key, stored, value, expected);
+        if (answer.granted) {
+          if (wake.aborted) {
+            // Nobody waits for it any more.
+            await store.remove(key, answer.revision).catch(() => undefined);
+            wake.check();
+          }
+          const { revision } = answer;
           return new HeldLease(this.#context, { key, name, stored, value, revision, sentAt });
         }
-        const record = await store.read(key);
-        const holder = record && decode(record.value);
-        const leftMs = record && holder ? holder.ttlMs - (await record.ageMs()) : 0;
-        expected = record?.revision ?? 0;
+        const { leftMs } = answer;
+        expected = answer.expected;
         if (leftMs <= 0) continue;
-        if (clock.monotonic() >= deadline) throw held(name, holder?.owner, leftMs);
+        if (clock.monotonic() >= deadline) throw held(name, answer.owner, leftMs);
         // The subscription has to stand before the record is read again: no change is missed.
         if (await wake.listen(store, key)) continue;
         await wake.wait(Math.min(leftMs + 1, Math.max(0, deadline - clock.monotonic())));
-        expected = 0;
       }
     } finally {
       wake.close();
     }
   }
 
-  async #tryWrite(key: string, value: Uint8Array, expected: number): Promise<number | undefined> {
+  async #attempt(
+    key: string,
+    stored: StoredLease,
+    value: Uint8Array,
+    expected: number,
+  ): Promise<Answer> {
+    const { store } = this.#context;
     try {
-      return await this.#context.store.write(key, value, expected);
+      return { granted: true, revision: await store.write(key, value, expected) };
     } catch (error) {
-      if (errorCode(error) === "CONFLICT") return undefined;
-      throw error;
+      if (errorCode(error) !== "CONFLICT") throw error;
     }
+    const record = await store.read(key);
+    const holder = record && decode(record.value);
+    if (record === undefined) return { granted: false, leftMs: 0, expected: 0, owner: undefined };
+    // The write was taken in, but its answer was lost and it was sent a second time.
+    if (holder?.token === stored.token) return { granted: true, revision: record.revision };
+    const leftMs = holder === undefined ? 0 : holder.ttlMs - (await record.ageMs());
+    // Only a record whose time is over may be written upon.
+    return {
+      granted: false,
+      leftMs,
+      expected: leftMs <= 0 ? record.revision : 0,
+      owner: holder?.owner,
+    };
   }
 }
+
+/** What became of one attempt; `expected` is the revision for the next one. */
+type Answer =
+  | { readonly granted: true; readonly revision: number }
+  | {
+      readonly granted: false;
+      readonly leftMs: number;
+      readonly expected: number;
+      readonly owner: string | undefined;
+    };
 
 interface Grant {
   readonly key: string;
@@ -132,6 +163,9 @@ class HeldLease implements Lease, Owned {
   #timer: { cancel(): void } | undefined;
   #state: "held" | "released" | "lost" = "held";
   #beating: Promise<void> | undefined;
+  #releasing: Promise<void> | undefined;
+  /** Whether a write may have been taken in without its answer reaching us. */
+  #unsure = false;
 
   constructor(context: LeaseManagerContext, grant: Grant) {
     this.#context = context;
@@ -140,8 +174,8 @@ class HeldLease implements Lease, Owned {
     this.fence = grant.revision;
     this.owner = grant.stored.owner;
     this.#revision = grant.revision;
-    context.lifecycle.add(this);
     this.#confirmed(grant.sentAt);
+    if (this.#state === "held") context.lifecycle.add(this);
   }
 
   get expiresAtMs(): number {
@@ -162,11 +196,15 @@ class HeldLease implements Lease, Owned {
     return this.#beating;
   }
 
-  async release(): Promise<void> {
-    if (this.#state !== "held") return;
+  release(): Promise<void> {
     this.#end("released");
-    await this.#beating?.catch(() => undefined);
-    await this.#context.store.remove(this.#grant.key, this.#revision);
+    if (this.#state === "lost") return Promise.resolve();
+    // A release that failed may be tried again.
+    this.#releasing ??= this.#remove().catch((error: unknown) => {
+      this.#releasing = undefined;
+      throw error;
+    });
+    return this.#releasing;
   }
 
   async stop(): Promise<{ abandoned: number }> {
@@ -178,28 +216,54 @@ class HeldLease implements Lease, Owned {
     return this.release();
   }
 
+  async #remove(): Promise<void> {
+    await this.#beating?.catch(() => undefined);
+    const { store } = this.#context;
+    if (this.#unsure && !(await this.#readBack())) return;
+    await store.remove(this.#grant.key, this.#revision);
+  }
+
   async #beat(): Promise<void> {
-    const { clock, store } = this.#context;
+    const { clock } = this.#context;
     for (;;) {
-      this.#checkTime();
-      if (this.#state === "released") throw closedError(`the lease on ${this.key}`);
-      if (this.#state === "lost") throw this.#lostError();
+      this.#checkHeld();
       const sentAt = clock.monotonic();
-      try {
-        this.#revision = await store.write(this.#grant.key, this.#grant.value, this.#revision);
+      const revision = await this.#tryWrite();
+      if (revision !== undefined) {
+        this.#revision = revision;
+        this.#unsure = false;
         if (this.#state === "held") this.#confirmed(sentAt);
+        // `lost` is final, also if the answer comes after it. A release under way is no failure.
+        if (this.#lost.signal.aborted) throw this.#lostError();
         return;
-      } catch (error) {
-        if (errorCode(error) !== "CONFLICT") throw error;
       }
       // An earlier heartbeat may have been written without its answer reaching us.
-      const record = await store.read(this.#grant.key);
-      if (record && decode(record.value)?.token === this.#grant.stored.token) {
-        this.#revision = record.revision;
-        continue;
-      }
-      this.#end("lost");
+      if (!(await this.#readBack())) this.#end("lost");
     }
+  }
+
+  #checkHeld(): void {
+    this.#checkTime();
+    if (this.#state === "released") throw closedError(`the lease on ${this.key}`);
+    if (this.#state === "lost") throw this.#lostError();
+  }
+
+  async #tryWrite(): Promise<number | undefined> {
+    try {
+      return await this.#context.store.write(this.#grant.key, this.#grant.value, this.#revision);
+    } catch (error) {
+      if (errorCode(error) === "CONFLICT") return undefined;
+      this.#unsure = true;
+      throw error;
+    }
+  }
+
+  /** Takes over the revision of the record if it is still this lease's. */
+  async #readBack(): Promise<boolean> {
+    const record = await this.#context.store.read(this.#grant.key);
+    if (!record || decode(record.value)?.token !== this.#grant.stored.token) return false;
+    this.#revision = record.revision;
+    return true;
   }
 
   #confirmed(sentAt: number): void {
@@ -215,11 +279,7 @@ class HeldLease implements Lease, Owned {
 
   /** A paused process finds out here, not by its timers. */
   #checkTime(): void {
-    if (this.#state !== "held") return;
-    if (this.#context.clock.monotonic() >= this.#deadline) {
-      this.#end("lost");
-      return;
-    }
+    if (this.#context.clock.monotonic() >= this.#deadline) this.#end("lost");
   }
 
   #end(state: "released" | "lost"): void {
@@ -256,6 +316,10 @@ class Wake {
     this.#notify?.();
   };
 
+  get aborted(): boolean {
+    return this.#signals.some((signal) => signal.aborted);
+  }
+
   check(): void {
     for (const signal of this.#signals) signal.throwIfAborted();
   }
@@ -289,7 +353,11 @@ class Wake {
 
 function decode(value: Uint8Array): StoredLease | undefined {
   try {
-    return JSON.parse(toText(value)) as StoredLease;
+    const { owner, ttlMs, token } = JSON.parse(toText(value)) as Record<string, unknown>;
+    if (typeof owner !== "string" || typeof ttlMs !== "number" || typeof token !== "string") {
+      return undefined;
+    }
+    return { owner, ttlMs, token };
   } catch {
     return undefined;
   }
