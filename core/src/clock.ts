@@ -45,9 +45,20 @@ export class SystemClock implements Clock {
   }
 
   setTimer(callback: () => void, delayMs: number, options: TimerOptions = {}): Timer {
-    if (delayMs > MAX_NATIVE_DELAY_MS) return this.#setLongTimer(callback, delayMs, options);
-    const handle = setTimeout(callback, Math.max(0, delayMs));
-    if (options.keepAlive === false) unref(handle);
+    const dueAt = performance.now() + delayMs;
+    let handle: ReturnType<typeof setTimeout>;
+    const start = (leftMs: number): void => {
+      handle = setTimeout(onTimeout, Math.min(Math.ceil(leftMs), MAX_NATIVE_DELAY_MS));
+      if (options.keepAlive === false) unref(handle);
+    };
+    // The machine's timers cut fractions off and come up to two milliseconds early; long delays
+    // are waited for in parts.
+    const onTimeout = (): void => {
+      const leftMs = dueAt - performance.now();
+      if (leftMs > 0) start(leftMs);
+      else callback();
+    };
+    start(delayMs);
     return { cancel: () => clearTimeout(handle) };
   }
 
@@ -56,17 +67,6 @@ export class SystemClock implements Clock {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
     return sleepOn(this, delayMs, options.signal);
-  }
-
-  #setLongTimer(callback: () => void, delayMs: number, options: TimerOptions): Timer {
-    let current = this.setTimer(
-      () => {
-        current = this.setTimer(callback, delayMs - MAX_NATIVE_DELAY_MS, options);
-      },
-      MAX_NATIVE_DELAY_MS,
-      options,
-    );
-    return { cancel: () => current.cancel() };
   }
 }
 

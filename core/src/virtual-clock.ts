@@ -27,7 +27,9 @@ export class VirtualClock implements Clock {
   readonly #startAtMs: number;
   #elapsedMs = 0;
   #order = 0;
-  readonly #heap: Entry[] = [];
+  #heap: Entry[] = [];
+  /** How many entries of the heap were not cancelled. */
+  #pending = 0;
   #moving: Promise<unknown> = Promise.resolve();
 
   constructor(options: VirtualClockOptions = {}) {
@@ -44,16 +46,15 @@ export class VirtualClock implements Clock {
 
   setTimer(callback: () => void, delayMs: number): Timer {
     const entry: Entry = {
-      atMs: this.#elapsedMs + Math.max(0, delayMs),
+      atMs: this.#elapsedMs + (delayMs > 0 ? delayMs : 0),
       order: this.#order++,
       callback,
     };
+    // What never fires does not wait either.
+    if (entry.atMs === Number.POSITIVE_INFINITY) return { cancel: () => undefined };
     push(this.#heap, entry);
-    return {
-      cancel: () => {
-        entry.callback = undefined;
-      },
-    };
+    this.#pending += 1;
+    return { cancel: () => this.#cancel(entry) };
   }
 
   sleep(
@@ -65,12 +66,14 @@ export class VirtualClock implements Clock {
 
   /** How many timers wait. */
   get pendingTimers(): number {
-    return this.#heap.reduce((count, entry) => count + (entry.callback ? 1 : 0), 0);
+    return this.#pending;
   }
 
   /** Moves time on by `byMs` milliseconds and fires every timer that falls due on the way. */
   advance(byMs: number): Promise<void> {
-    if (!(byMs >= 0)) throw new RangeError(`byMs must be 0 or more, got ${byMs}`);
+    if (!(byMs >= 0 && Number.isFinite(byMs))) {
+      throw new RangeError(`byMs must be a finite number, 0 or more, got ${byMs}`);
+    }
     return this.#exclusive(async () => {
       const untilMs = this.#elapsedMs + byMs;
       await settle();
@@ -143,6 +146,18 @@ export class VirtualClock implements Clock {
     return promise;
   }
 
+  #cancel(entry: Entry): void {
+    if (entry.callback === undefined) return;
+    entry.callback = undefined;
+    this.#pending -= 1;
+    // Cancelled timers must not pile up: they are swept out when they are the greater part.
+    if (this.#heap.length > 64 && this.#pending * 2 < this.#heap.length) {
+      const left = this.#heap.filter(({ callback }) => callback !== undefined);
+      // A sorted array is a heap.
+      this.#heap = left.sort((a, b) => (before(a, b) ? -1 : 1));
+    }
+  }
+
   #fireNext(untilMs: number): boolean {
     for (;;) {
       const next = this.#heap[0];
@@ -152,6 +167,7 @@ export class VirtualClock implements Clock {
       this.#elapsedMs = Math.max(this.#elapsedMs, next.atMs);
       const { callback } = next;
       next.callback = undefined;
+      this.#pending -= 1;
       callback();
       return true;
     }
