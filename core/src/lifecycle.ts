@@ -44,9 +44,16 @@ export class Lifecycle {
     if (this.#closing !== undefined) throw closedError(this.#what);
   }
 
-  /** Stops `owned` when the bus closes. */
+  /** Stops `owned` when the bus closes; at once if that has begun: it was under way meanwhile. */
   add(owned: Owned): void {
-    this.#owned.add(owned);
+    if (this.isOpen) {
+      this.#owned.add(owned);
+      return;
+    }
+    // Later, because constructors call this before they are done.
+    void Promise.resolve()
+      .then(() => owned.stop(0))
+      .catch(() => undefined);
   }
 
   /** `owned` stopped by itself. */
@@ -55,8 +62,9 @@ export class Lifecycle {
   }
 
   /**
-   * Stops everything owned, then calls `finish`. Never takes longer than `drainMs` and `graceMs`:
-   * what did not stop by then counts as abandoned. The second call gives the first one's result.
+   * Stops everything owned, then calls `finish`. Never takes longer than `drainMs` and twice
+   * `graceMs` (once for what is owned, once for `finish`): what did not stop by then counts as
+   * abandoned. The second call gives the first one's result.
    */
   close(drainMs: number, finish: () => Promise<void>, graceMs = 500): Promise<CloseReport> {
     this.#closing ??= this.#close(drainMs, finish, graceMs);
@@ -73,23 +81,20 @@ export class Lifecycle {
     this.#ending.abort(closedError(this.#what));
     let abandoned = 0;
     const stops = [...this.#owned].map(async (owned) => {
-      let stopped = false;
-      const stop = owned.stop(drainMs).then(
-        (report) => {
-          stopped = true;
-          abandoned += report.abandoned;
-        },
-        () => {
-          stopped = true;
-          abandoned += 1;
-        },
-      );
-      await within(this.#clock, stop, drainMs + graceMs);
-      if (!stopped) abandoned += 1;
+      let left: number | undefined;
+      const stop = async (): Promise<void> => {
+        left = (await owned.stop(drainMs)).abandoned;
+      };
+      await within(this.#clock, stop(), drainMs + graceMs);
+      abandoned += left ?? 1;
     });
     await Promise.all(stops);
     this.#owned.clear();
-    await within(this.#clock, finish(), graceMs);
+    await within(
+      this.#clock,
+      Promise.resolve().then(() => finish()),
+      graceMs,
+    );
     return { abandoned };
   }
 }
