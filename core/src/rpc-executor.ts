@@ -31,7 +31,7 @@ export class RpcExecutor {
   readonly #waiting: IncomingRequest[] = [];
   readonly #abort = new AbortController();
   #running = 0;
-  #idle: (() => void) | undefined;
+  readonly #onIdle: (() => void)[] = [];
   #stopping = false;
 
   constructor(
@@ -47,18 +47,22 @@ export class RpcExecutor {
 
   /** Takes a request. */
   accept(request: IncomingRequest): void {
+    if (this.#stopping) {
+      answer(request, { ok: false, code: "CLOSED", message: "the server was closed" });
+      return;
+    }
     if (this.#running < this.#options.concurrency) {
       void this.#run(request);
       return;
     }
-    if (!this.#stopping && this.#waiting.length < this.#options.maxQueued) {
+    if (this.#waiting.length < this.#options.maxQueued) {
       this.#waiting.push(request);
       return;
     }
-    request.answer({
+    answer(request, {
       ok: false,
-      code: this.#stopping ? "CLOSED" : "LIMIT_EXCEEDED",
-      message: `the server of ${request.subject} has ${this.#options.concurrency} running and ${this.#waiting.length} waiting requests`,
+      code: "LIMIT_EXCEEDED",
+      message: `the server of ${request.subject} has ${this.#running} running and ${this.#waiting.length} waiting requests`,
     });
   }
 
@@ -67,13 +71,13 @@ export class RpcExecutor {
     this.#stopping = true;
     if (this.#running > 0 && drainMs > 0) {
       const idle = new Promise<void>((resolve) => {
-        this.#idle = resolve;
+        this.#onIdle.push(resolve);
       });
       await within(this.#clock, idle, drainMs);
     }
     const abandoned = this.#running + this.#waiting.length;
     for (const request of this.#waiting.splice(0)) {
-      request.answer({ ok: false, code: "CLOSED", message: "the server was closed" });
+      answer(request, { ok: false, code: "CLOSED", message: "the server was closed" });
     }
     if (abandoned > 0) this.#abort.abort(closedError("the server of requests"));
     return { abandoned };
@@ -81,11 +85,11 @@ export class RpcExecutor {
 
   async #run(request: IncomingRequest): Promise<void> {
     this.#running += 1;
-    request.answer(await this.#outcome(request));
+    answer(request, await this.#outcome(request));
     this.#running -= 1;
     const next = this.#waiting.shift();
     if (next) void this.#run(next);
-    else if (this.#running === 0) this.#idle?.();
+    else if (this.#running === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
   }
 
   async #outcome(request: IncomingRequest): Promise<RpcOutcome> {
@@ -106,5 +110,14 @@ export class RpcExecutor {
       payload: payloadBytes(payload, this.#maxPayloadBytes, `the reply of ${subject}`),
       headers: bare ? NO_HEADERS : checkHeaders(result.headers),
     };
+  }
+}
+
+/** An answer that cannot be sent is the caller's timeout; the next request is handled all the same. */
+function answer(request: IncomingRequest, outcome: RpcOutcome): void {
+  try {
+    request.answer(outcome);
+  } catch {
+    // The connection is gone.
   }
 }
