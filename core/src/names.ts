@@ -12,6 +12,8 @@ import { BusError } from "./errors.ts";
  * | key | `A-Z a-z 0-9 _ - / =`, words joined by `.` | 256 |
  * | key pattern | as a key; a word may be `*`, the last may be `>` | 256 |
  * | namespace | `A-Z a-z 0-9 -` | 32 |
+ *
+ * Headers are checked in `payload.ts`; all headers of a message have at most 8,192 bytes.
  */
 export const MAX_SUBJECT_LENGTH = 256;
 /** Longest queue, bucket, durable, worker id, group or tenant name. */
