@@ -26,6 +26,10 @@ export function configFromUrl(url: string): Record<string, unknown> {
     );
   if (!match?.groups) throw bad("url", "must be like memory: or nats://host:4222?namespace=app");
   const { scheme = "", authority = "", query = "" } = match.groups;
+  // Else a piece of the password would be taken for an option, and shown.
+  if (query.includes("@")) {
+    throw bad("url", "has an '@' after its '?': write '?' in a password as %3F, and '@' as %40");
+  }
   const options = queryOptions(query);
   switch (scheme.toLowerCase()) {
     case "memory":
@@ -45,8 +49,15 @@ function natsAuthority(scheme: string, authority: string): Record<string, unknow
   const config: Record<string, unknown> = { servers: hosts.map((host) => `nats://${host}`) };
   if (scheme === "tls") config["tls"] = true;
   if (at >= 0) {
-    const [user = "", password] = authority.slice(0, at).split(":").map(decode);
-    config["auth"] = password === undefined ? { token: user } : { user, password };
+    const credentials = authority.slice(0, at);
+    const colon = credentials.indexOf(":");
+    config["auth"] =
+      colon < 0
+        ? { token: decode(credentials) }
+        : {
+            user: decode(credentials.slice(0, colon)),
+            password: decode(credentials.slice(colon + 1)),
+          };
   }
   return config;
 }
@@ -55,7 +66,7 @@ function queryOptions(query: string): Record<string, unknown> {
   const options: Record<string, unknown> = {};
   for (const [name, value] of new URLSearchParams(query)) {
     if (TEXTS.has(name)) options[name] = value;
-    else if (NUMBERS.has(name)) options[name] = value.trim() === "" ? value : Number(value);
+    else if (NUMBERS.has(name)) options[name] = numberOr(value);
     else if (BOOLEANS.has(name))
       options[name] = value === "true" ? true : value === "false" ? false : value;
     else
@@ -65,6 +76,12 @@ function queryOptions(query: string): Record<string, unknown> {
       );
   }
   return options;
+}
+
+/** The number that is written there; else the text, so that the error can show it. */
+function numberOr(text: string): number | string {
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  return Number.isNaN(value) ? text : value;
 }
 
 function decode(text: string): string {

@@ -15,7 +15,16 @@ const dedupWindowMs = z.int().min(100).max(86_400_000).default(120_000);
 const object = <T>(what: string) =>
   z.custom<T>((value) => typeof value === "object" && value !== null, what);
 
-const memoryConfigSchema = z.strictObject({
+/** An object with these options and no others; a wrong one is told which there are. */
+const options = <Shape extends z.core.$ZodLooseShape>(shape: Shape) =>
+  z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === "unrecognized_keys"
+        ? `no such option; allowed: ${Object.keys(shape).join(", ")}`
+        : undefined,
+  });
+
+const memoryConfigSchema = options({
   backend: z.literal("memory"),
   namespace,
   dedupWindowMs,
@@ -24,19 +33,22 @@ const memoryConfigSchema = z.strictObject({
   name: z
     .string()
     .max(64)
-    .regex(/^[A-Za-z0-9_-]+$/)
+    .regex(/^[A-Za-z0-9_-]+$/, "letters, digits, '_' and '-' only")
     .optional(),
   maxPayloadBytes: z.int().min(1).max(67_108_864).default(1_048_576),
 });
 
-const auth = z.union([
-  z.strictObject({ user: z.string().min(1), password: z.string() }),
-  z.strictObject({ token: z.string().min(1) }),
-  z.strictObject({ nkeySeed: z.string().startsWith("SU", "a user seed begins with SU") }),
-  z.strictObject({ credentialsFile: z.string().min(1) }),
-]);
+const auth = z.union(
+  [
+    options({ user: z.string().min(1), password: z.string() }),
+    options({ token: z.string().min(1) }),
+    options({ nkeySeed: z.string().startsWith("SU", "a user seed begins with SU") }),
+    options({ credentialsFile: z.string().min(1) }),
+  ],
+  "one of { user, password }, { token }, { nkeySeed }, { credentialsFile }",
+);
 
-const tls = z.strictObject({
+const tls = options({
   caFile: z.string().optional(),
   certFile: z.string().optional(),
   keyFile: z.string().optional(),
@@ -45,31 +57,37 @@ const tls = z.strictObject({
 
 const serverUrl = z.string().regex(/^(?:(?:nats|tls):\/\/)?[^\s/?#]+$/, "nats://host:port");
 
-const natsConfigSchema = z.strictObject({
+const natsConfigSchema = options({
   backend: z.literal("nats"),
   namespace,
   dedupWindowMs,
   servers: z
-    .union([serverUrl.transform((one) => [one]), z.array(serverUrl).min(1)])
+    .union(
+      [serverUrl.transform((one) => [one]), z.array(serverUrl).min(1)],
+      "nats://host:port, or a list of at least one of them",
+    )
     .default(["nats://127.0.0.1:4222"]),
   auth: auth.optional(),
-  tls: z.union([z.literal(true).transform(() => ({ handshakeFirst: false })), tls]).optional(),
+  tls: z
+    .union(
+      [z.literal(true).transform(() => ({ handshakeFirst: false })), tls],
+      "true, or an object of caFile, certFile, keyFile, handshakeFirst",
+    )
+    .optional(),
   connection: object<object>("a NatsConnection of @nats-io/transport-node").optional(),
   clientName: z.string().min(1).max(128).default("busbar"),
   replicas: z.int().min(1).max(5).default(1),
   storage: z.enum(["file", "memory"]).default("file"),
   maxAgeMs: z.int().min(0).default(0),
   maxBytes: z.int().min(-1).default(-1),
-  stream: z
-    .strictObject({
-      name: z
-        .string()
-        .min(1)
-        .max(128)
-        .regex(/^[^\s.*>/\\]+$/),
-      subjectPrefix: z.string().max(128).default(""),
-    })
-    .optional(),
+  stream: options({
+    name: z
+      .string()
+      .min(1)
+      .max(128)
+      .regex(/^[^\s.*>/\\]+$/, "a stream name without white space, '.', '*', '>', '/' and '\\'"),
+    subjectPrefix: z.string().max(128).default(""),
+  }).optional(),
   connectTimeoutMs: z.int().min(100).max(600_000).default(5_000),
   reconnectWaitMs: z.int().min(10).max(60_000).default(250),
   pingIntervalMs: z.int().min(500).max(600_000).default(10_000),
@@ -207,16 +225,25 @@ export function parseBuiltInConfig(config: unknown): ResolvedMemoryConfig | Reso
   throw invalidConfig(result.error.issues, config);
 }
 
+/** A problem as any Standard Schema tells it; `keys` is what zod adds for options that are unknown. */
+interface ConfigIssue {
+  readonly message: string;
+  readonly path?: readonly unknown[] | undefined;
+  readonly keys?: readonly string[];
+}
+
 /** `INVALID_CONFIG` from the issues of any Standard Schema: names field, what it got, what it may be. */
-export function invalidConfig(
-  issues: readonly { readonly message: string; readonly path?: readonly unknown[] | undefined }[],
-  config: unknown,
-): BusError {
-  const found = issues.map((issue) => {
+export function invalidConfig(issues: readonly ConfigIssue[], config: unknown): BusError {
+  const found = issues.flatMap((issue) => {
     const path = (issue.path ?? []).map((part) =>
       typeof part === "object" && part !== null && "key" in part ? part.key : part,
     );
-    return { field: path.join(".") || "config", got: shown(path, config), problem: issue.message };
+    const problem = issue.message;
+    // A misspelt name may stand before a secret: its value is not shown.
+    const unknown = issue.keys?.map((key) => {
+      return { field: [...path, key].join("."), got: "hidden", problem };
+    });
+    return unknown ?? [{ field: path.join(".") || "config", got: shown(path, config), problem }];
   });
   const text = found.map(({ field, got, problem }) => `${field} (${got}): ${problem}`).join("; ");
   return new BusError("INVALID_CONFIG", `bus configuration: ${text}`, {
@@ -233,7 +260,9 @@ function shown(path: readonly unknown[], config: unknown): string {
     value =
       typeof value === "object" && value !== null ? Reflect.get(value, part as string) : undefined;
   }
-  if (typeof value === "string") return JSON.stringify(value.slice(0, 64));
+  // What stands before an @ in a URL may be a password.
+  if (typeof value === "string") return JSON.stringify(value.replace(/^.*@/s, "...@").slice(0, 64));
+  if (typeof value === "function") return "a function";
   if (typeof value === "object" && value !== null)
     return Array.isArray(value) ? "an array" : "an object";
   return String(value);
