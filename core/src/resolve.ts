@@ -2,7 +2,7 @@ import { BusError } from "./errors.ts";
 import type { ClaimOptions, Job } from "./job-queue.ts";
 import type { BucketOptions, KeysOptions } from "./kv-store.ts";
 import type { LeaseOptions } from "./lease.ts";
-import { checkKey, checkName } from "./names.ts";
+import { checkKey, checkKeyPattern, checkName } from "./names.ts";
 import { checkHeaders, type Headers, type Payload, payloadBytes } from "./payload.ts";
 import type { StartFrom, SubscribeOptions } from "./pubsub.ts";
 import type { ServeOptions } from "./request-reply.ts";
@@ -11,28 +11,24 @@ import type { ServeOptions } from "./request-reply.ts";
 
 /** @throws TypeError or RangeError naming the field, the value and the range. */
 export function checkInteger(field: string, value: unknown, min: number, max: number): number {
-  if (typeof value !== "number" || Number.isNaN(value)) {
-    throw new TypeError(
-      `${field} must be a number, got ${typeof value === "number" ? "NaN" : typeof value}`,
-    );
+  if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) {
+    return value as number;
   }
-  if (!Number.isSafeInteger(value) || value < min || value > max) {
-    throw new RangeError(`${field} must be an integer from ${min} to ${max}, got ${value}`);
-  }
-  return value;
+  throw refused(field, value, `an integer from ${min} to ${max}`);
 }
 
 /** A duration in milliseconds: not necessarily whole. @throws TypeError or RangeError */
 export function checkDuration(field: string, value: unknown, min: number, max: number): number {
-  if (typeof value !== "number" || Number.isNaN(value)) {
-    throw new TypeError(
-      `${field} must be a number, got ${typeof value === "number" ? "NaN" : typeof value}`,
-    );
+  if (typeof value === "number" && value >= min && value <= max) return value;
+  throw refused(field, value, `from ${min} to ${max} milliseconds`);
+}
+
+function refused(field: string, value: unknown, range: string): TypeError | RangeError {
+  if (typeof value === "number" && !Number.isNaN(value)) {
+    return new RangeError(`${field} must be ${range}, got ${value}`);
   }
-  if (value < min || value > max) {
-    throw new RangeError(`${field} must be from ${min} to ${max} milliseconds, got ${value}`);
-  }
-  return value;
+  const got = typeof value === "number" ? "NaN" : value === null ? "null" : typeof value;
+  return new TypeError(`${field} must be a number, ${range}, got ${got}`);
 }
 
 /** Longest wait anywhere: 10 years. */
@@ -102,9 +98,12 @@ export function resolveSubscribeOptions(options: SubscribeOptions = {}): Resolve
     options.maxDeliveries ?? (durable === undefined ? Number.POSITIVE_INFINITY : 5);
   if (maxDeliveries !== Number.POSITIVE_INFINITY)
     checkInteger("maxDeliveries", maxDeliveries, 1, 1_000_000);
+  if (options.backoffMs !== undefined && !Array.isArray(options.backoffMs)) {
+    throw new TypeError(`backoffMs must be an array, got ${typeof options.backoffMs}`);
+  }
   const backoffMs = Object.freeze([...(options.backoffMs ?? [])]);
   if (backoffMs.length > 100)
-    throw new RangeError(`backoffMs may have 100 entries, got ${backoffMs.length}`);
+    throw new RangeError(`backoffMs must have 0 to 100 entries, got ${backoffMs.length}`);
   for (const wait of backoffMs) checkDuration("backoffMs", wait, 10, MAX_DURATION_MS);
   const ackWaitMs =
     backoffMs[0] ?? checkDuration("ackWaitMs", options.ackWaitMs ?? 30_000, 10, MAX_DURATION_MS);
@@ -239,6 +238,7 @@ export function resolveKeysOptions(options: KeysOptions = {}): Required<
   readonly after: string | undefined;
 } {
   if (options.after !== undefined) checkKey(options.after, "after");
+  if (options.key !== undefined) checkKeyPattern(options.key);
   return {
     key: options.key ?? ">",
     after: options.after,
