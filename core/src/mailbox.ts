@@ -1,9 +1,11 @@
 /** Options of a {@link Mailbox}. */
-export interface MailboxOptions {
+export interface MailboxOptions<T = unknown> {
   /** Most items that wait; beyond it the oldest is dropped. Default: no limit (the owner has one). */
   readonly maxItems?: number;
   /** Told when an item was dropped. */
   readonly onDrop?: () => void;
+  /** Told when an item leaves to a reader; not by `drain`. */
+  readonly onTake?: (item: T) => void;
 }
 
 /**
@@ -23,10 +25,12 @@ export class Mailbox<T> implements AsyncIterator<T, undefined> {
   #error: { readonly value: unknown } | undefined;
   readonly #maxItems: number;
   readonly #onDrop: (() => void) | undefined;
+  readonly #onTake: ((item: T) => void) | undefined;
 
-  constructor(options: MailboxOptions = {}) {
+  constructor(options: MailboxOptions<T> = {}) {
     this.#maxItems = options.maxItems ?? Number.POSITIVE_INFINITY;
     this.#onDrop = options.onDrop;
+    this.#onTake = options.onTake;
   }
 
   /** How many items wait. */
@@ -44,6 +48,7 @@ export class Mailbox<T> implements AsyncIterator<T, undefined> {
     if (this.#ended) return false;
     const reader = this.#readers.shift();
     if (reader) {
+      this.#onTake?.(item);
       reader.resolve({ done: false, value: item });
       return true;
     }
@@ -58,7 +63,9 @@ export class Mailbox<T> implements AsyncIterator<T, undefined> {
   /** The next item; waits for one. */
   next(): Promise<IteratorResult<T, undefined>> {
     if (this.#head < this.#items.length) {
-      return Promise.resolve({ done: false, value: this.#take() });
+      const item = this.#take();
+      this.#onTake?.(item);
+      return Promise.resolve({ done: false, value: item });
     }
     if (this.#error) {
       const { value } = this.#error;

@@ -1,3 +1,5 @@
+import type { ResolvedNatsConfig } from "@busbar/core";
+
 /**
  * Every name on the server, made in one place. Plain names have no character that NATS reserves but
  * the dot, which becomes `=`: a character no plain name has, so that no two names meet. A namespace
@@ -90,6 +92,16 @@ export class WireNames {
     return `busbar_${this.#namespace}_${flat(bucket)}`;
   }
 
+  /** Stream of a bucket, by the name NATS tools know it by. */
+  bucketStream(bucketName: string): string {
+    return `KV_${bucketName}`;
+  }
+
+  /** What the subject of every key of a bucket begins with. */
+  bucketPrefix(bucketName: string): string {
+    return `$KV.${bucketName}.`;
+  }
+
   /** Bucket of all leases of the namespace. */
   get leaseBucket(): string {
     return `busbar-leases_${this.#namespace}`;
@@ -98,6 +110,16 @@ export class WireNames {
   /** Key of a lease in its bucket. */
   leaseKey(bucket: string, key: string): string {
     return `${flat(bucket)}.${key}`;
+  }
+
+  /** Key in the bucket of leases that is written to learn the server's time. */
+  get leaseClockKey(): string {
+    return "=clock";
+  }
+
+  /** Where the release of a lease is told, by its key in the bucket. Not stored. */
+  leaseReleased(key: string): string {
+    return `busbar.${this.#namespace}.lease.${key}`;
   }
 
   /** Name of a durable consumer. */
@@ -112,4 +134,11 @@ export type OwnerKind = "sub" | "job";
 /** A plain name as one token. */
 export function flat(name: string): string {
   return name.replaceAll(".", "=");
+}
+
+/** What the subject of every message begins with: that of the bound stream, or the namespace's. */
+export function messagePrefix(names: WireNames, config: ResolvedNatsConfig): string {
+  if (config.stream === undefined) return names.messagePrefix;
+  const { subjectPrefix } = config.stream;
+  return subjectPrefix === "" ? "" : `${subjectPrefix}.`;
 }

@@ -1,0 +1,312 @@
+import {
+  type AckOptions,
+  BusError,
+  type ClaimedJob,
+  type Headers,
+  type JobLease,
+  type JobNakOptions,
+  type Timer,
+} from "@busbar/core";
+import {
+  alreadySettled,
+  checkJobLease,
+  checkReason,
+  DEFAULT_JOB_LEASE_MS,
+  DEFAULT_MAX_ATTEMPTS,
+  jobLeaseLost,
+  resolveDelay,
+} from "@busbar/core/adapter";
+import type { Msg } from "@nats-io/transport-node";
+import { type NatsDeadLetters, REPLAY_ID } from "./dead-letters.ts";
+import type { Ledger, StoredLedgerEntry } from "./ledger.ts";
+import type { Link } from "./link.ts";
+import { priorityOfSubject } from "./queue-state.ts";
+import { ACK, type DeliveryInfo, IN_PROGRESS, nakAfter } from "./wire/ack-subject.ts";
+import { type Fields, field, H, numberField, userHeaders } from "./wire/headers.ts";
+
+const SETTLE_TIMEOUT_MS = 5_000;
+const DONE = Promise.resolve();
+
+/** What claimed jobs share. */
+export interface JobTools {
+  readonly link: Link;
+  readonly ledger: Ledger;
+  readonly deadLetters: NatsDeadLetters;
+}
+
+/** A delivery of a job, as it came. */
+export interface JobDelivery {
+  readonly queue: string;
+  readonly raw: Msg;
+  readonly info: DeliveryInfo;
+  readonly entry: StoredLedgerEntry | undefined;
+}
+
+/** What a delivery says about its attempts. */
+export function attemptsOf(delivery: JobDelivery): { attempt: number; maxAttempts: number } {
+  return {
+    attempt: delivery.info.deliveries - (delivery.entry?.uncounted ?? 0),
+    maxAttempts: numberField(delivery.raw.headers, H.maxAttempts) ?? DEFAULT_MAX_ATTEMPTS,
+  };
+}
+
+/** Puts a job into the dead letters and takes it from its queue. */
+export async function buryJob(
+  tools: JobTools,
+  delivery: JobDelivery,
+  reason: string,
+  attempts: number,
+): Promise<void> {
+  const { queue, raw, info } = delivery;
+  await tools.deadLetters.bury({
+    owner: queue,
+    sequence: info.streamSequence,
+    subject: queue,
+    reason,
+    attempts,
+    publishedAtMs: info.storedAtMs,
+    payload: raw.data,
+    headers: userHeaders(raw.headers),
+    fields: originFields(raw),
+  });
+  await settleJob(tools.link, delivery, ACK);
+  if (delivery.entry) tools.ledger.remove(delivery.entry);
+}
+
+/** What a dead letter keeps so that it can be enqueued again. */
+function originFields(raw: Msg): Fields {
+  const fields: [string, string | number][] = [[H.priority, priorityOfSubject(raw.subject)]];
+  const maxAttempts = field(raw.headers, H.maxAttempts);
+  if (maxAttempts !== undefined) fields.push([H.maxAttempts, maxAttempts]);
+  const dedupKey = dedupKeyOf(raw);
+  if (dedupKey !== undefined) fields.push([H.dedupKey, dedupKey]);
+  return fields;
+}
+
+function dedupKeyOf(raw: Msg): string | undefined {
+  const id = field(raw.headers, H.dedupKey) ?? field(raw.headers, H.msgId);
+  return id?.startsWith(REPLAY_ID) ? undefined : id;
+}
+
+/** Sends a verb for a delivery and waits until the server has taken it. */
+export function settleJob(link: Link, delivery: JobDelivery, verb: string): Promise<void> {
+  const what = `settle job ${delivery.info.streamSequence} of queue ${delivery.queue}`;
+  return link.requester.request({
+    subject: delivery.raw.reply as string,
+    payload: verb,
+    timeoutMs: SETTLE_TIMEOUT_MS,
+    what,
+    idempotent: true,
+    parse: () => undefined,
+    onNoResponders: () => new BusError("NOT_FOUND", `${what}: the queue is gone`),
+  });
+}
+
+/** What makes a lease of this length: the consumer's own ack wait, or a delayed nak. */
+export function leaseVerb(leaseMs: number): string {
+  return leaseMs === DEFAULT_JOB_LEASE_MS ? IN_PROGRESS : nakAfter(leaseMs);
+}
+
+/** How much earlier than the server a worker takes its lease for over: time for a settle to get there. */
+export function settleMarginMs(leaseMs: number): number {
+  return Math.min(100, leaseMs / 50);
+}
+
+/**
+ * States: *held* -> ack, nak or deadLetter -> *settled*; *held* -> the local monotonic clock passes
+ * the end of the lease -> *lost*. The end is counted from before the server was asked, so it comes
+ * before the server hands the job to somebody else.
+ */
+export class NatsClaimedJob implements ClaimedJob {
+  readonly payload: Uint8Array;
+  readonly priority: number;
+  readonly attempt: number;
+  readonly maxAttempts: number;
+  readonly #tools: JobTools;
+  readonly #delivery: JobDelivery;
+  #headers: Headers | undefined;
+  #leaseMs: number;
+  #deadline: number;
+  #settled = false;
+  #lease: NatsJobLease | undefined;
+
+  constructor(
+    tools: JobTools,
+    delivery: JobDelivery,
+    lease: { leaseMs: number; startedAt: number },
+  ) {
+    this.#tools = tools;
+    this.#delivery = delivery;
+    this.#leaseMs = lease.leaseMs;
+    this.#deadline = lease.startedAt + lease.leaseMs - settleMarginMs(lease.leaseMs);
+    this.payload = delivery.raw.data;
+    this.priority = priorityOfSubject(delivery.raw.subject);
+    const { attempt, maxAttempts } = attemptsOf(delivery);
+    this.attempt = attempt;
+    this.maxAttempts = maxAttempts;
+  }
+
+  get id(): string {
+    return String(this.#delivery.info.streamSequence);
+  }
+
+  get queue(): string {
+    return this.#delivery.queue;
+  }
+
+  get headers(): Headers {
+    this.#headers ??= userHeaders(this.#delivery.raw.headers);
+    return this.#headers;
+  }
+
+  get dedupKey(): string | undefined {
+    return dedupKeyOf(this.#delivery.raw);
+  }
+
+  get fence(): number {
+    // The server's own count: unlike `attempt` it also grows with deliveries nobody saw.
+    return this.#delivery.info.deliveries;
+  }
+
+  get enqueuedAtMs(): number {
+    return this.#delivery.info.storedAtMs;
+  }
+
+  get lease(): JobLease {
+    this.#lease ??= new NatsJobLease(this.#tools.link, () => this.#deadline, this.#lostError);
+    return this.#lease;
+  }
+
+  async heartbeat(options: { readonly leaseMs?: number } = {}): Promise<void> {
+    const leaseMs = options.leaseMs === undefined ? this.#leaseMs : checkJobLease(options.leaseMs);
+    this.#check();
+    const { link } = this.#tools;
+    const sentAt = link.clock.monotonic();
+    await settleJob(link, this.#delivery, leaseVerb(leaseMs));
+    if (this.#settled) return;
+    this.#leaseMs = leaseMs;
+    this.#deadline = sentAt + leaseMs - settleMarginMs(leaseMs);
+    this.#lease?.moved();
+  }
+
+  ack(options?: AckOptions): Promise<void> {
+    const refused = this.#begin();
+    if (refused) return refused;
+    const { link, ledger } = this.#tools;
+    if (this.#delivery.entry) ledger.remove(this.#delivery.entry);
+    if (options?.confirm === true) return settleJob(link, this.#delivery, ACK);
+    link.connection.publish(this.#delivery.raw.reply as string, ACK);
+    return DONE;
+  }
+
+  async nak(options: JobNakOptions = {}): Promise<void> {
+    const delayMs = resolveDelay(options.delayMs);
+    const reason = options.reason === undefined ? "" : checkReason(options.reason);
+    await this.#begin();
+    if (this.attempt >= this.maxAttempts) {
+      await this.#bury(reason || "max attempts");
+      return;
+    }
+    const { link, ledger } = this.#tools;
+    const { queue, info, entry, raw } = this.#delivery;
+    if (delayMs > 0) {
+      await ledger.write("job", queue, info.streamSequence, {
+        uncounted: entry?.uncounted ?? 0,
+        untilMs: link.clock.now() + delayMs,
+      });
+    }
+    link.connection.publish(raw.reply as string, nakAfter(delayMs));
+  }
+
+  async deadLetter(reason: string): Promise<void> {
+    const checked = checkReason(reason);
+    await this.#begin();
+    await this.#bury(checked);
+  }
+
+  async #bury(reason: string): Promise<void> {
+    try {
+      await buryJob(this.#tools, this.#delivery, reason, this.attempt);
+    } catch (error) {
+      // Not known to be done: the worker may try again while it holds the job.
+      this.#settled = false;
+      throw error;
+    }
+  }
+
+  #begin(): Promise<void> | undefined {
+    try {
+      this.#check();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    this.#settled = true;
+    this.#lease?.settled();
+    return undefined;
+  }
+
+  #check(): void {
+    if (this.#settled) throw alreadySettled(`job ${this.id} of queue ${this.queue}`);
+    const { link } = this.#tools;
+    if (link.clock.monotonic() >= this.#deadline) throw this.#lostError();
+    if (!link.connected) {
+      throw new BusError(
+        "DISCONNECTED",
+        `job ${this.id} of queue ${this.queue}: the server is away`,
+        {
+          details: { outcome: "notSent" },
+        },
+      );
+    }
+  }
+
+  readonly #lostError = (): BusError => jobLeaseLost(this.queue, this.id, this.attempt);
+}
+
+class NatsJobLease implements JobLease {
+  readonly #link: Link;
+  readonly #deadline: () => number;
+  readonly #error: () => BusError;
+  readonly #controller = new AbortController();
+  #timer: Timer | undefined;
+  #over = false;
+
+  constructor(link: Link, deadline: () => number, error: () => BusError) {
+    this.#link = link;
+    this.#deadline = deadline;
+    this.#error = error;
+  }
+
+  get expiresAtMs(): number {
+    const { clock } = this.#link;
+    return Math.floor(clock.now() + (this.#deadline() - clock.monotonic()));
+  }
+
+  get lost(): AbortSignal {
+    if (!this.#over) this.#timer ??= this.#arm();
+    return this.#controller.signal;
+  }
+
+  moved(): void {
+    if (!this.#timer) return;
+    this.#timer.cancel();
+    this.#timer = this.#arm();
+  }
+
+  settled(): void {
+    this.#over = true;
+    this.#timer?.cancel();
+  }
+
+  #arm(): Timer {
+    const { clock } = this.#link;
+    const onTime = (): void => {
+      if (this.#over) return;
+      this.#over = true;
+      this.#controller.abort(this.#error());
+    };
+    return clock.setTimer(onTime, Math.max(0, this.#deadline() - clock.monotonic()), {
+      keepAlive: false,
+    });
+  }
+}

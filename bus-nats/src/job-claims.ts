@@ -1,0 +1,365 @@
+import { BusError, type ClaimedJob } from "@busbar/core";
+import { DEFAULT_JOB_LEASE_MS, type ResolvedClaimOptions } from "@busbar/core/adapter";
+import type { Msg } from "@nats-io/transport-node";
+import {
+  attemptsOf,
+  buryJob,
+  type JobDelivery,
+  type JobTools,
+  leaseVerb,
+  NatsClaimedJob,
+  settleJob,
+} from "./claimed-job.ts";
+import type { NatsContext } from "./context.ts";
+import { queueOfSubject, type Queues, type QueueState } from "./queue-state.ts";
+import { ACK, nakAfter, parseAckSubject } from "./wire/ack-subject.ts";
+import { H, numberField } from "./wire/headers.ts";
+import { Puller, WaitingPull } from "./wire/pull.ts";
+
+/** Longest single wait at the server; a longer claim waits several times. */
+const MAX_PULL_WAIT_MS = 30_000;
+/** A default lease is trusted without asking again if the pull took no longer than this. */
+const FRESH_MS = 1_000;
+/** Pause after a wait that ended at once, such as while JetStream starts. */
+const RETRY_MS = 100;
+
+interface Pulled {
+  readonly raw: Msg;
+  /** When the server was asked: the lease began later than that. */
+  readonly askedAt: number;
+}
+
+/**
+ * Hands out jobs. A claim takes what is ready, from the highest priority down; if nothing is, it
+ * waits at the consumers of all priorities at once.
+ *
+ * A delivery becomes a claim only here: jobs whose time has not come go back with a delay, exhausted
+ * ones go to the dead letters, and whatever the caller cannot be given goes back at once without
+ * using up an attempt.
+ */
+export class JobClaims {
+  readonly #context: NatsContext;
+  readonly #queues: Queues;
+  readonly #tools: JobTools;
+  readonly #puller: Puller;
+
+  constructor(context: NatsContext, queues: Queues, tools: JobTools) {
+    this.#context = context;
+    this.#queues = queues;
+    this.#tools = tools;
+    this.#puller = new Puller(context.link, (raw) => {
+      void this.#giveBack(queueOfSubject(raw.subject), raw);
+    });
+    context.link.onDisconnect(() => this.#puller.disconnected());
+  }
+
+  /** Implements `JobQueue.claim`. */
+  async claim(queue: string, options: ResolvedClaimOptions): Promise<ClaimedJob[]> {
+    const { clock } = this.#context.link;
+    const state = this.#queues.get(queue);
+    const deadline = clock.monotonic() + options.waitMs;
+    const wake = new Wake(this.#context, options.signal);
+    try {
+      for (;;) {
+        await this.#ready(state, deadline, wake);
+        wake.throwIfAborted();
+        const jobs = state.paused ? [] : await this.#claimReady(state, options, wake);
+        if (jobs.length > 0) return jobs;
+        const leftMs = deadline - clock.monotonic();
+        if (leftMs <= 0) return [];
+        const pulled = await this.#wait(state, leftMs, wake);
+        wake.throwIfAborted();
+        if (pulled.length === 0) continue;
+        const first = await this.#admit(state, pulled, options, wake);
+        const more = first.length > 0 && first.length < options.max;
+        if (more)
+          first.push(
+            ...(await this.#claimReady(
+              state,
+              { ...options, max: options.max - first.length },
+              wake,
+            )),
+          );
+        if (first.length > 0) return inOrder(first);
+      }
+    } finally {
+      wake.close();
+    }
+  }
+
+  /** Ends the waits. */
+  close(): void {
+    this.#puller.close();
+  }
+
+  /** The queue's state is known and the server is there, or the time is over. */
+  async #ready(state: QueueState, deadline: number, wake: Wake): Promise<void> {
+    const { link, lifecycle } = this.#context;
+    while (!link.connected) {
+      const leftMs = deadline - link.clock.monotonic();
+      if (leftMs <= 0) {
+        throw new BusError("DISCONNECTED", `claim from queue ${state.queue}: the server is away`, {
+          details: { outcome: "notSent" },
+        });
+      }
+      await wake.wait(leftMs);
+      wake.throwIfAborted();
+    }
+    lifecycle.checkOpen();
+    if (state.loaded === undefined || !state.levels.length) await this.#queues.ensureLoaded(state);
+    else await state.loaded;
+  }
+
+  /** What is ready now, highest priority first. */
+  async #claimReady(
+    state: QueueState,
+    options: ResolvedClaimOptions,
+    wake: Wake,
+  ): Promise<ClaimedJob[]> {
+    const { clock } = this.#context.link;
+    const jobs: ClaimedJob[] = [];
+    let version = state.version;
+    for (let index = 0; index < state.levels.length && jobs.length < options.max; ) {
+      const priority = state.levels[index] as number;
+      const want = options.max - jobs.length;
+      const askedAt = clock.monotonic();
+      const batch = await this.#puller.pull(state.stream, `p${priority}`, want);
+      const pulled = batch.map((raw) => ({ raw, askedAt }));
+      if (state.version !== version && (state.paused || (state.levels[0] as number) > priority)) {
+        // A pause, or a higher priority that came into use meanwhile: these have to wait.
+        await Promise.all(pulled.map(({ raw }) => this.#giveBack(state.queue, raw)));
+        if (state.paused) break;
+        version = state.version;
+        index = 0;
+        continue;
+      }
+      jobs.push(...(await this.#admit(state, pulled, options, wake)));
+      // A full batch of which not all were handed out may have more behind it.
+      if (batch.length < want) index += 1;
+    }
+    return jobs;
+  }
+
+  /** Waits for one job of any priority, a change, an abort, or the time. */
+  async #wait(state: QueueState, leftMs: number, wake: Wake): Promise<Pulled[]> {
+    const { link } = this.#context;
+    const waitMs = Math.min(leftMs, MAX_PULL_WAIT_MS);
+    const askedAt = link.clock.monotonic();
+    const pulled: Pulled[] = [];
+    const stopListening = state.onChange(() => wake.now());
+    let ended = 0;
+    const { stream, levels } = state;
+    const pulls = (state.paused || !link.connected ? [] : levels).map(
+      (priority) =>
+        new WaitingPull(
+          link,
+          { stream, consumer: `p${priority}`, waitMs },
+          {
+            message: (raw) => {
+              pulled.push({ raw, askedAt });
+              wake.now();
+            },
+            end: () => {
+              ended += 1;
+              if (ended === levels.length) wake.now();
+            },
+          },
+        ),
+    );
+    await wake.wait(waitMs + 250);
+    stopListening();
+    await Promise.all(pulls.map((pull) => pull.cancel()));
+    const tookMs = link.clock.monotonic() - askedAt;
+    if (pulled.length === 0 && ended > 0 && tookMs < RETRY_MS && waitMs > RETRY_MS) {
+      // Nobody answered: the queue may be gone, or JetStream not ready yet.
+      state.loaded = undefined;
+      state.made.clear();
+      this.#context.provisioner.forget(state.stream);
+      await wake.wait(RETRY_MS);
+    }
+    return pulled;
+  }
+
+  /** Makes claims of deliveries; what cannot be one goes where it belongs. */
+  async #admit(
+    state: QueueState,
+    pulled: readonly Pulled[],
+    options: ResolvedClaimOptions,
+    wake: Wake,
+  ): Promise<ClaimedJob[]> {
+    const now = this.#context.link.clock.monotonic();
+    const admitted = await Promise.all(
+      pulled
+        .slice(0, options.max)
+        .map(
+          (one) =>
+            this.#admitFast(state, one, options, now) ?? this.#admitSlowly(state, one, options),
+        ),
+    );
+    const back = pulled.filter((_, index) => {
+      return index >= options.max || (wake.aborted && admitted[index] !== undefined);
+    });
+    await Promise.all(back.map(({ raw }) => this.#giveBack(state.queue, raw)));
+    wake.throwIfAborted();
+    return admitted.filter((job) => job !== undefined);
+  }
+
+  /** The common case needs no question: a first delivery, due now, with the default lease. */
+  #admitFast(
+    state: QueueState,
+    { raw, askedAt }: Pulled,
+    options: ResolvedClaimOptions,
+    now: number,
+  ): ClaimedJob | undefined {
+    if (options.leaseMs !== DEFAULT_JOB_LEASE_MS || now - askedAt > FRESH_MS) return undefined;
+    const info = parseAckSubject(raw.reply as string);
+    if (info.deliveries !== 1) return undefined;
+    if (raw.headers !== undefined && numberField(raw.headers, H.runAt) !== undefined)
+      return undefined;
+    const delivery: JobDelivery = { queue: state.queue, raw, info, entry: undefined };
+    return new NatsClaimedJob(this.#tools, delivery, {
+      leaseMs: options.leaseMs,
+      startedAt: askedAt,
+    });
+  }
+
+  async #admitSlowly(
+    state: QueueState,
+    { raw, askedAt }: Pulled,
+    options: ResolvedClaimOptions,
+  ): Promise<ClaimedJob | undefined> {
+    const { link } = this.#context;
+    const { queue } = state;
+    try {
+      const delivery = await this.#inspect(queue, raw);
+      if (!delivery) return undefined;
+      const { attempt, maxAttempts } = attemptsOf(delivery);
+      if (attempt > maxAttempts) {
+        await buryJob(this.#tools, delivery, "max attempts", maxAttempts);
+        return undefined;
+      }
+      const startedAt = link.clock.monotonic();
+      const fresh = options.leaseMs === DEFAULT_JOB_LEASE_MS && startedAt - askedAt <= FRESH_MS;
+      if (fresh) {
+        return new NatsClaimedJob(this.#tools, delivery, {
+          leaseMs: options.leaseMs,
+          startedAt: askedAt,
+        });
+      }
+      // The lease of this one delivery, counted by the server from when it takes this in.
+      await settleJob(link, delivery, leaseVerb(options.leaseMs));
+      return new NatsClaimedJob(this.#tools, delivery, { leaseMs: options.leaseMs, startedAt });
+    } catch (error) {
+      // Not handed out: the server gives it to somebody when the ack wait is over.
+      link.status.emit({
+        type: "warning",
+        code: "claim-deferred",
+        message: `a job of queue ${queue} could not be claimed: ${(error as Error).message}`,
+      });
+      return undefined;
+    }
+  }
+
+  /** What is known of a delivery; `undefined` if it is not due yet or dead already. */
+  async #inspect(queue: string, raw: Msg): Promise<JobDelivery | undefined> {
+    const { link } = this.#context;
+    const { ledger, deadLetters } = this.#tools;
+    const info = parseAckSubject(raw.reply as string);
+    const runAtMs = numberField(raw.headers, H.runAt);
+    const again = info.deliveries > 1;
+    const [entry, dead] = await Promise.all([
+      again || runAtMs !== undefined ? ledger.read("job", queue, info.streamSequence) : undefined,
+      // A crash between the dead letter and the settle leaves both: the dead letter stands.
+      again ? deadLetters.get(queue, String(info.streamSequence)) : undefined,
+    ]);
+    const delivery: JobDelivery = { queue, raw, info, entry };
+    if (dead) {
+      await settleJob(link, delivery, ACK);
+      return undefined;
+    }
+    const now = link.clock.now();
+    if (runAtMs !== undefined && runAtMs > now) {
+      await ledger.write("job", queue, info.streamSequence, {
+        uncounted: (entry?.uncounted ?? 0) + 1,
+        untilMs: runAtMs,
+      });
+      await settleJob(link, delivery, nakAfter(runAtMs - now + 1));
+      return undefined;
+    }
+    return delivery;
+  }
+
+  /** Back at once, without using up an attempt. */
+  async #giveBack(queue: string, raw: Msg): Promise<void> {
+    const { link } = this.#context;
+    const { ledger } = this.#tools;
+    const info = parseAckSubject(raw.reply as string);
+    try {
+      const entry =
+        info.deliveries > 1 ? await ledger.read("job", queue, info.streamSequence) : undefined;
+      await ledger.write("job", queue, info.streamSequence, {
+        uncounted: (entry?.uncounted ?? 0) + 1,
+        untilMs: entry?.untilMs ?? 0,
+      });
+    } finally {
+      if (link.connected) link.connection.publish(raw.reply as string, nakAfter(0));
+    }
+  }
+}
+
+/** Waits for the first of: a call of `now`, a time, an abort, a change of the connection. */
+class Wake {
+  readonly #context: NatsContext;
+  readonly #signals: readonly AbortSignal[];
+  readonly #stops: (() => void)[];
+  #pending = false;
+  #resolve: (() => void) | undefined;
+
+  constructor(context: NatsContext, signal: AbortSignal | undefined) {
+    this.#context = context;
+    this.#signals = signal ? [signal, context.lifecycle.signal] : [context.lifecycle.signal];
+    for (const one of this.#signals) one.addEventListener("abort", this.#onEvent);
+    this.#stops = [
+      context.link.onReconnect(this.#onEvent),
+      context.link.onDisconnect(this.#onEvent),
+    ];
+  }
+
+  readonly #onEvent = (): void => this.now();
+
+  get aborted(): boolean {
+    return this.#signals.some((signal) => signal.aborted);
+  }
+
+  throwIfAborted(): void {
+    for (const signal of this.#signals) signal.throwIfAborted();
+  }
+
+  now(): void {
+    this.#pending = true;
+    this.#resolve?.();
+  }
+
+  async wait(limitMs: number): Promise<void> {
+    if (!this.#pending && !this.aborted) {
+      await new Promise<void>((resolve) => {
+        const timer = this.#context.link.clock.setTimer(resolve, limitMs);
+        this.#resolve = () => {
+          timer.cancel();
+          resolve();
+        };
+      });
+    }
+    this.#resolve = undefined;
+    this.#pending = false;
+  }
+
+  close(): void {
+    for (const one of this.#signals) one.removeEventListener("abort", this.#onEvent);
+    for (const stop of this.#stops) stop();
+  }
+}
+
+function inOrder(jobs: ClaimedJob[]): ClaimedJob[] {
+  return jobs.sort((a, b) => b.priority - a.priority || Number(a.id) - Number(b.id));
+}

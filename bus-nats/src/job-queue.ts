@@ -1,0 +1,255 @@
+import {
+  BusError,
+  type ClaimedJob,
+  type ClaimOptions,
+  type DeadLetter,
+  type EnqueueOptions,
+  type EnqueueResult,
+  isBusError,
+  type Job,
+  type JobQueue,
+  type QueueStats,
+} from "@busbar/core";
+import {
+  checkName,
+  DEFAULT_MAX_ATTEMPTS,
+  MAX_PRIORITY,
+  type ResolvedJob,
+  resolveClaimOptions,
+  resolveJob,
+  resolveTimeout,
+} from "@busbar/core/adapter";
+import type { JobTools } from "./claimed-job.ts";
+import type { NatsContext } from "./context.ts";
+import { NatsDeadLetters } from "./dead-letters.ts";
+import { JobClaims } from "./job-claims.ts";
+import { Ledger } from "./ledger.ts";
+import { Queues, type QueueState } from "./queue-state.ts";
+import { encodeHeaders, field, H, numberField } from "./wire/headers.ts";
+import type { StoredMessage } from "./wire/jetstream-api.ts";
+
+/** How many jobs of one `enqueueMany` are under way at a time. */
+const MAX_UNDER_WAY = 1_024;
+
+/** Queues of jobs on work-queue streams; see `Queues` for the layout. */
+export class NatsJobQueue implements JobQueue {
+  readonly deadLetters: NatsDeadLetters;
+  readonly #context: NatsContext;
+  readonly #queues: Queues;
+  readonly #ledger: Ledger;
+  readonly #claims: JobClaims;
+
+  constructor(context: NatsContext) {
+    this.#context = context;
+    this.#queues = new Queues(context);
+    this.#ledger = new Ledger(context);
+    this.deadLetters = new NatsDeadLetters(
+      context,
+      "job",
+      (letter, stored, replayId) => this.#revive(letter, stored, replayId),
+      async (queue, sequence) => {
+        await context.api.deleteMessage(context.names.jobStream(queue), sequence);
+      },
+    );
+    const tools: JobTools = {
+      link: context.link,
+      ledger: this.#ledger,
+      deadLetters: this.deadLetters,
+    };
+    this.#claims = new JobClaims(context, this.#queues, tools);
+  }
+
+  enqueue(queue: string, job: Job, options: EnqueueOptions = {}): Promise<EnqueueResult> {
+    try {
+      const resolved = this.#resolve(queue, job);
+      return this.#send(queue, resolved, resolveTimeout(options.timeoutMs), options.signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async enqueueMany(
+    queue: string,
+    jobs: readonly Job[],
+    options: EnqueueOptions = {},
+  ): Promise<EnqueueResult[]> {
+    const resolved = jobs.map((job) => this.#resolve(queue, job));
+    const timeoutMs = resolveTimeout(options.timeoutMs);
+    const results = new Array<EnqueueResult | undefined>(resolved.length);
+    let failure: { readonly error: unknown } | undefined;
+    let next = 0;
+    // Each lane sends the next job as soon as its last one is acknowledged: a sliding window.
+    const lane = async (): Promise<void> => {
+      while (next < resolved.length && !failure) {
+        const index = next++;
+        try {
+          results[index] = await this.#send(
+            queue,
+            resolved[index] as ResolvedJob,
+            timeoutMs,
+            options.signal,
+          );
+        } catch (error) {
+          failure ??= { error };
+        }
+      }
+    };
+    for (const priority of new Set(resolved.map((job) => job.priority))) {
+      await this.#queues.ensureLevel(this.#queues.get(queue), priority);
+    }
+    await Promise.all(Array.from({ length: Math.min(MAX_UNDER_WAY, resolved.length) }, lane));
+    if (failure) throw partly(failure.error, queue, results);
+    return results as EnqueueResult[];
+  }
+
+  async claim(queue: string, options: ClaimOptions): Promise<ClaimedJob[]> {
+    this.#check(queue);
+    const resolved = resolveClaimOptions(options);
+    resolved.signal?.throwIfAborted();
+    return this.#claims.claim(queue, resolved);
+  }
+
+  async stats(queue: string): Promise<QueueStats> {
+    const state = this.#check(queue);
+    await this.#queues.ensureLevel(state, 0);
+    await this.#queues.ensureLoaded(state);
+    const { api, link } = this.#context;
+    const [consumers, heldBack, dead, paused] = await Promise.all([
+      Promise.all(state.levels.map((priority) => api.consumerInfo(state.stream, `p${priority}`))),
+      this.#ledger.heldBack("job", queue, link.clock.now()),
+      this.deadLetters.count(queue),
+      this.#queues.readPaused(state),
+    ]);
+    let waiting = 0;
+    let delivered = 0;
+    for (const consumer of consumers) {
+      waiting += consumer?.num_pending ?? 0;
+      delivered += consumer?.num_ack_pending ?? 0;
+    }
+    // Delayed jobs that nobody was handed yet wait in the stream; the others are held by the server.
+    const info = heldBack.length === 0 ? undefined : consumers;
+    const unseen = heldBack.filter((sequence) => {
+      const seen = info?.some((consumer) => (consumer?.delivered.stream_seq ?? 0) >= sequence);
+      return seen !== true;
+    }).length;
+    return {
+      ready: Math.max(0, waiting - unseen),
+      delayed: heldBack.length,
+      leased: Math.max(0, delivered - (heldBack.length - unseen)),
+      dead,
+      paused,
+    };
+  }
+
+  async pause(queue: string): Promise<void> {
+    await this.#queues.setPaused(this.#check(queue), true);
+  }
+
+  async resume(queue: string): Promise<void> {
+    await this.#queues.setPaused(this.#check(queue), false);
+  }
+
+  async purge(queue: string): Promise<number> {
+    const state = this.#check(queue);
+    await this.#queues.ensureLevel(state, 0);
+    const purged = await this.#context.api.purge(state.stream);
+    await this.#ledger.purge("job", queue);
+    return purged;
+  }
+
+  async deleteQueue(queue: string): Promise<boolean> {
+    const state = this.#check(queue);
+    const existed = await this.#queues.delete(state);
+    await this.deadLetters.purge(queue);
+    await this.#ledger.purge("job", queue);
+    return existed;
+  }
+
+  /** Ends waits and subscriptions of this part. */
+  close(): void {
+    this.#claims.close();
+    this.#queues.close();
+  }
+
+  #check(queue: string): QueueState {
+    this.#context.lifecycle.checkOpen();
+    checkName("queue", queue);
+    return this.#queues.get(queue);
+  }
+
+  #resolve(queue: string, job: Job): ResolvedJob {
+    this.#check(queue);
+    return resolveJob(job, queue, this.#context.capabilities.maxPayloadBytes);
+  }
+
+  #send(
+    queue: string,
+    job: ResolvedJob,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<EnqueueResult> {
+    const { api, names, link } = this.#context;
+    const state = this.#queues.get(queue);
+    const { dedupKey, maxAttempts, priority } = job;
+    const runAtMs = job.delayMs > 0 ? Math.ceil(link.clock.now() + job.delayMs) : job.runAtMs;
+    const delayed = runAtMs !== undefined && runAtMs > link.clock.now();
+    const fields: [string, string | number][] = [];
+    if (dedupKey !== undefined) fields.push([H.msgId, dedupKey]);
+    if (maxAttempts !== DEFAULT_MAX_ATTEMPTS) fields.push([H.maxAttempts, maxAttempts]);
+    if (delayed) fields.push([H.runAt, runAtMs]);
+    const send = async (): Promise<EnqueueResult> => {
+      const ack = await api.publish({
+        subject: names.jobSubject(queue, priority),
+        payload: job.payload,
+        headers: encodeHeaders(job.headers, fields),
+        timeoutMs,
+        what: `enqueue to ${queue}`,
+        idempotent: dedupKey !== undefined,
+        signal,
+      });
+      if (delayed && !ack.duplicate) {
+        await this.#ledger.write("job", queue, ack.sequence, { uncounted: 0, untilMs: runAtMs });
+      }
+      return { id: String(ack.sequence), duplicate: ack.duplicate };
+    };
+    return state.made.has(priority) ? send() : this.#queues.ensureLevel(state, priority).then(send);
+  }
+
+  async #revive(letter: DeadLetter, stored: StoredMessage, replayId: string): Promise<void> {
+    const { headers } = stored.message;
+    const queue = letter.owner;
+    const priority = Math.min(MAX_PRIORITY, numberField(headers, H.priority) ?? 0);
+    const dedupKey = field(headers, H.dedupKey);
+    const maxAttempts = numberField(headers, H.maxAttempts);
+    await this.#queues.ensureLevel(this.#queues.get(queue), priority);
+    await this.#context.api.publish({
+      subject: this.#context.names.jobSubject(queue, priority),
+      payload: letter.payload,
+      headers: encodeHeaders(letter.headers, [
+        [H.msgId, replayId],
+        ...(dedupKey === undefined ? [] : ([[H.dedupKey, dedupKey]] as const)),
+        ...(maxAttempts === undefined ? [] : ([[H.maxAttempts, maxAttempts]] as const)),
+      ]),
+      timeoutMs: 5_000,
+      what: `replay to ${queue}`,
+      idempotent: true,
+    });
+  }
+}
+
+function partly(
+  error: unknown,
+  queue: string,
+  results: readonly (EnqueueResult | undefined)[],
+): unknown {
+  if (!isBusError(error)) return error;
+  const done = results.filter((result) => result !== undefined).length;
+  return new BusError(
+    error.code,
+    `${done} of ${results.length} jobs enqueued to ${queue}: ${error.message}`,
+    {
+      cause: error,
+      details: { ...error.details, results },
+    },
+  );
+}

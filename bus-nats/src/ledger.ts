@@ -1,0 +1,113 @@
+import { toBytes } from "@busbar/core";
+import type { NatsContext } from "./context.ts";
+import { nanos, type StoredMessage } from "./wire/jetstream-api.ts";
+import type { OwnerKind } from "./wire/names.ts";
+
+/** What the ledger knows of one message. */
+export interface LedgerEntry {
+  /** Deliveries that no program saw: they do not count as attempts. */
+  readonly uncounted: number;
+  /** Until when the message is held back, in milliseconds since the Unix epoch; 0 if it is not. */
+  readonly untilMs: number;
+}
+
+/** An entry as it was read. */
+export interface StoredLedgerEntry extends LedgerEntry {
+  /** Sequence of the record, to remove it by. */
+  readonly recordSequence: number;
+  /** Sequence of the message it is about. */
+  readonly sequence: number;
+}
+
+/** Entries of messages that are long gone are dropped by then; only statistics and counts rest on them. */
+const MAX_AGE_MS = 30 * 86_400_000;
+const READS_AT_A_TIME = 64;
+
+/**
+ * The server counts every delivery, also those that a client only buffered and gave back, and says
+ * nothing of how long a message is held back. The ledger keeps both as one small record per message,
+ * written only in these rare cases and read only for redeliveries. A message is in one hand at a
+ * time, so there is never more than one writer of its record.
+ */
+export class Ledger {
+  readonly #context: NatsContext;
+
+  constructor(context: NatsContext) {
+    this.#context = context;
+  }
+
+  /** The entry of a message, or `undefined`. */
+  async read(
+    kind: OwnerKind,
+    owner: string,
+    sequence: number,
+  ): Promise<StoredLedgerEntry | undefined> {
+    const { api, names } = this.#context;
+    await this.#ensure();
+    const stored = await api.lastOn(names.ledgerStream, names.ledgerSubject(kind, owner, sequence));
+    return stored && parse(stored);
+  }
+
+  /** Writes the entry of a message. */
+  async write(kind: OwnerKind, owner: string, sequence: number, entry: LedgerEntry): Promise<void> {
+    const { api, names } = this.#context;
+    await this.#ensure();
+    await api.publish({
+      subject: names.ledgerSubject(kind, owner, sequence),
+      payload: toBytes(JSON.stringify(entry)),
+      timeoutMs: 5_000,
+      what: `ledger of ${owner}`,
+      idempotent: true,
+    });
+  }
+
+  /** Drops an entry; its message is settled. Not awaited: an entry too many does no harm. */
+  remove(entry: StoredLedgerEntry): void {
+    const { api, names } = this.#context;
+    void api.deleteMessage(names.ledgerStream, entry.recordSequence).catch(() => undefined);
+  }
+
+  /** Drops all entries of an owner. */
+  async purge(kind: OwnerKind, owner: string): Promise<void> {
+    const { api, names } = this.#context;
+    await api.purge(names.ledgerStream, names.ledgerSubject(kind, owner, "*"));
+  }
+
+  /** Sequences of an owner's messages that are held back beyond `nowMs`. */
+  async heldBack(kind: OwnerKind, owner: string, nowMs: number): Promise<number[]> {
+    const { api, names } = this.#context;
+    await this.#ensure();
+    const info = await api.streamInfo(names.ledgerStream, names.ledgerSubject(kind, owner, "*"));
+    const subjects = Object.keys(info?.state.subjects ?? {});
+    const held: number[] = [];
+    for (let index = 0; index < subjects.length; index += READS_AT_A_TIME) {
+      const page = subjects.slice(index, index + READS_AT_A_TIME);
+      const found = await Promise.all(
+        page.map((subject) => api.lastOn(names.ledgerStream, subject)),
+      );
+      for (const stored of found) {
+        if (!stored) continue;
+        const entry = parse(stored);
+        if (entry.untilMs > nowMs) held.push(entry.sequence);
+      }
+    }
+    return held;
+  }
+
+  #ensure(): Promise<void> {
+    const { names, provisioner, config } = this.#context;
+    return provisioner.ensure({
+      name: names.ledgerStream,
+      subjects: [names.ledgerSubjects],
+      max_msgs_per_subject: 1,
+      max_age: nanos(MAX_AGE_MS),
+      duplicate_window: nanos(Math.min(config.dedupWindowMs, MAX_AGE_MS)),
+    });
+  }
+}
+
+function parse(stored: StoredMessage): StoredLedgerEntry {
+  const entry = stored.message.json<LedgerEntry>();
+  const sequence = Number(stored.subject.slice(stored.subject.lastIndexOf(".") + 1));
+  return { ...entry, recordSequence: stored.sequence, sequence };
+}

@@ -1,0 +1,291 @@
+import {
+  BusError,
+  type DeadLetter,
+  type Headers,
+  type Listener,
+  type ListenOptions,
+  newId,
+  type Payload,
+  type PublishAck,
+  type PublishOptions,
+  type Pubsub,
+  type StartFrom,
+  type SubscribeOptions,
+  type Subscription,
+} from "@busbar/core";
+import {
+  checkDedupId,
+  checkExpected,
+  checkHeaders,
+  checkName,
+  checkSubject,
+  checkSubjectPattern,
+  optionsConflict,
+  payloadBytes,
+  type ResolvedSubscribeOptions,
+  resolveSubscribeOptions,
+  resolveTimeout,
+  sequenceConflict,
+} from "@busbar/core/adapter";
+import type { ConsumerConfig } from "@nats-io/jetstream";
+import type { NatsContext } from "./context.ts";
+import { NatsDeadLetters } from "./dead-letters.ts";
+import { API, apiCode } from "./errors.ts";
+import { Ledger } from "./ledger.ts";
+import type { Live } from "./live.ts";
+import { NatsSubscription, type SubscriptionTools } from "./subscription.ts";
+import { encodeHeaders, H } from "./wire/headers.ts";
+import { millis, nanos } from "./wire/jetstream-api.ts";
+
+type Wanted = Partial<ConsumerConfig> & { readonly name: string };
+
+/** How long an ephemeral consumer outlives a client that went away without a word. */
+const EPHEMERAL_LIFE_MS = 300_000;
+
+/** Pubsub on one JetStream stream: the namespace's own, or one the configuration binds to. */
+export class NatsPubsub implements Pubsub {
+  readonly deadLetters: NatsDeadLetters;
+  readonly #context: NatsContext;
+  readonly #live: Live;
+  readonly #tools: SubscriptionTools;
+  readonly #stream: string;
+  readonly #prefix: string;
+  readonly #toSubject: (wire: string) => string;
+  #ready: Promise<void> | undefined;
+  #isReady = false;
+
+  constructor(context: NatsContext, live: Live) {
+    this.#context = context;
+    this.#live = live;
+    const { stream } = context.config;
+    this.#stream = stream?.name ?? context.names.messageStream;
+    this.#prefix = stream
+      ? stream.subjectPrefix === ""
+        ? ""
+        : `${stream.subjectPrefix}.`
+      : context.names.messagePrefix;
+    this.#toSubject = (wire) => wire.slice(this.#prefix.length);
+    this.deadLetters = new NatsDeadLetters(
+      context,
+      "sub",
+      (letter, _stored, replayId) => this.#revive(letter, replayId),
+      // A durable is only one of the readers of a message: the original stays for the others.
+      () => Promise.resolve(),
+    );
+    this.#tools = { context, ledger: new Ledger(context), deadLetters: this.deadLetters };
+    context.link.onReconnect(() => {
+      this.#ready = undefined;
+      this.#isReady = false;
+    });
+  }
+
+  publish(subject: string, payload: Payload, options: PublishOptions = {}): Promise<PublishAck> {
+    // No async function: this is the hot path, and a promise more is a tenth of it.
+    try {
+      this.#context.lifecycle.checkOpen();
+      checkSubject(subject);
+      const bytes = payloadBytes(payload, this.#context.capabilities.maxPayloadBytes, subject);
+      const headers = checkHeaders(options.headers);
+      const { messageId, expectedLastSequence } = options;
+      const fields: [string, string | number][] = [];
+      if (messageId !== undefined) fields.push([H.msgId, checkDedupId("messageId", messageId)]);
+      if (expectedLastSequence !== undefined) {
+        checkExpected("expectedLastSequence", expectedLastSequence);
+        fields.push([H.expectedLastSubjectSequence, expectedLastSequence]);
+      }
+      const timeoutMs = resolveTimeout(options.timeoutMs);
+      const send = (): Promise<PublishAck> =>
+        this.#context.api.publish({
+          subject: this.#prefix + subject,
+          payload: bytes,
+          headers: encodeHeaders(headers, fields),
+          timeoutMs,
+          what: `publish on ${subject}`,
+          idempotent: messageId !== undefined,
+          signal: options.signal,
+        });
+      const sent = this.#isReady ? send() : this.#ensureStream().then(send);
+      return expectedLastSequence === undefined
+        ? sent
+        : sent.catch((error: unknown) => onConflict(error, subject, expectedLastSequence));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  notify(
+    subject: string,
+    payload: Payload,
+    options: { readonly headers?: Headers } = {},
+  ): Promise<void> {
+    return this.#live.notify(subject, payload, options);
+  }
+
+  listen(subject: string, options: ListenOptions = {}): Promise<Listener> {
+    return this.#live.listen(subject, options);
+  }
+
+  async subscribe(subject: string, options: SubscribeOptions = {}): Promise<Subscription> {
+    this.#context.lifecycle.checkOpen();
+    checkSubjectPattern(subject);
+    const resolved = resolveSubscribeOptions(options);
+    resolved.signal?.throwIfAborted();
+    await this.#ensureStream();
+    const wanted = this.#consumerConfig(subject, resolved);
+    await this.#ensureConsumer(wanted, resolved);
+    this.#context.lifecycle.checkOpen();
+    return new NatsSubscription(
+      {
+        stream: this.#stream,
+        consumer: wanted.name,
+        options: resolved,
+        toSubject: this.#toSubject,
+      },
+      this.#tools,
+    );
+  }
+
+  async deleteDurable(durable: string): Promise<boolean> {
+    this.#context.lifecycle.checkOpen();
+    checkName("durable", durable);
+    const { api, names } = this.#context;
+    await this.#ensureStream();
+    const existed = await api.deleteConsumer(this.#stream, names.consumer(durable));
+    await this.deadLetters.purge(durable);
+    await this.#tools.ledger.purge("sub", durable);
+    return existed;
+  }
+
+  #ensureStream(): Promise<void> {
+    const { provisioner, names, config } = this.#context;
+    this.#ready ??= (
+      config.stream
+        ? this.#checkBound(config.stream.name)
+        : provisioner.ensure({
+            name: names.messageStream,
+            subjects: [`${names.messagePrefix}>`],
+            max_age: nanos(config.maxAgeMs),
+            max_bytes: config.maxBytes,
+          })
+    ).then(
+      () => {
+        this.#isReady = true;
+      },
+      (error: unknown) => {
+        this.#ready = undefined;
+        throw error;
+      },
+    );
+    return this.#ready;
+  }
+
+  async #checkBound(stream: string): Promise<void> {
+    if (await this.#context.api.streamInfo(stream)) return;
+    throw new BusError("NOT_FOUND", `stream ${stream} of the configuration does not exist`, {
+      details: { stream },
+    });
+  }
+
+  #consumerConfig(subject: string, options: ResolvedSubscribeOptions): Wanted {
+    const { durable, backoffMs } = options;
+    const name =
+      durable === undefined ? `ephemeral-${newId()}` : this.#context.names.consumer(durable);
+    return {
+      name,
+      durable_name: name,
+      // maxDeliveries is counted here, not by the server: its count has deliveries nobody saw.
+      description: `busbar ${JSON.stringify({ maxDeliveries: shown(options.maxDeliveries), from: options.from })}`,
+      filter_subject: this.#prefix + subject,
+      ack_policy: "explicit" as ConsumerConfig["ack_policy"],
+      ack_wait: nanos(options.ackWaitMs),
+      max_ack_pending: -1,
+      max_waiting: 8_192,
+      ...startPolicy(options.from),
+      ...(backoffMs.length > 0
+        ? { backoff: backoffMs.map(nanos), max_deliver: 1_000_000_000 }
+        : { max_deliver: -1 }),
+      ...(durable === undefined ? { inactive_threshold: nanos(EPHEMERAL_LIFE_MS) } : {}),
+    };
+  }
+
+  /** Asks first: servers before 2.10 change an existing consumer without a word. */
+  async #ensureConsumer(wanted: Wanted, options: ResolvedSubscribeOptions): Promise<void> {
+    const { api } = this.#context;
+    const existing =
+      options.durable === undefined ? undefined : await api.consumerInfo(this.#stream, wanted.name);
+    if (!existing) {
+      try {
+        await api.createConsumer(this.#stream, wanted);
+        return;
+      } catch (error) {
+        const code = apiCode(error);
+        // Somebody else made it meanwhile.
+        if (code !== API.consumerExists && code !== API.consumerNameExists) throw error;
+      }
+    }
+    const config = existing?.config ?? (await api.consumerInfo(this.#stream, wanted.name))?.config;
+    if (config) this.#compare(config, wanted, options);
+  }
+
+  #compare(existing: ConsumerConfig, wanted: Wanted, options: ResolvedSubscribeOptions): void {
+    const ours = /^busbar (?<about>\{.*\})$/.exec(existing.description ?? "")?.groups?.["about"];
+    const about =
+      ours === undefined
+        ? undefined
+        : (JSON.parse(ours) as { maxDeliveries: unknown; from: unknown });
+    const differences: [string, unknown, unknown][] = [];
+    const compare = (option: string, is: unknown, wants: unknown): void => {
+      if (JSON.stringify(is) !== JSON.stringify(wants)) differences.push([option, is, wants]);
+    };
+    const filter = existing.filter_subject ?? existing.filter_subjects?.join(" ") ?? "";
+    compare("subject", this.#toSubject(filter), this.#toSubject(wanted.filter_subject as string));
+    compare("ackWaitMs", millis(existing.ack_wait), options.ackWaitMs);
+    compare("backoffMs", (existing.backoff ?? []).map(millis), options.backoffMs);
+    // Consumers of other tools say nothing of these two.
+    if (about) {
+      compare("maxDeliveries", about.maxDeliveries, shown(options.maxDeliveries));
+      compare("from", about.from, options.from);
+    }
+    if (differences.length > 0) throw optionsConflict(`durable ${options.durable}`, differences);
+  }
+
+  async #revive(letter: DeadLetter, replayId: string): Promise<void> {
+    await this.#ensureStream();
+    await this.#context.api.publish({
+      subject: this.#prefix + letter.subject,
+      payload: letter.payload,
+      headers: encodeHeaders(letter.headers, [
+        [H.msgId, replayId],
+        [H.replayFor, letter.owner],
+      ]),
+      timeoutMs: 5_000,
+      what: `replay on ${letter.subject}`,
+      idempotent: true,
+    });
+  }
+}
+
+/** The server says the current sequence in the text of its error. */
+function onConflict(error: unknown, subject: string, expected: number): never {
+  const code = apiCode(error);
+  if (code !== API.wrongLastSequence && code !== API.wrongLastSequenceConstant) throw error;
+  const current = /sequence: (?<sequence>\d+)/.exec((error as Error).message)?.groups?.["sequence"];
+  throw sequenceConflict(subject, expected, Number(current ?? Number.NaN));
+}
+
+function startPolicy(from: StartFrom): Partial<ConsumerConfig> {
+  type Policy = ConsumerConfig["deliver_policy"];
+  if (from === "all") return { deliver_policy: "all" as Policy };
+  if (from === "new") return { deliver_policy: "new" as Policy };
+  if ("sequence" in from) {
+    return { deliver_policy: "by_start_sequence" as Policy, opt_start_seq: from.sequence };
+  }
+  return {
+    deliver_policy: "by_start_time" as Policy,
+    opt_start_time: new Date(from.timeMs).toISOString(),
+  };
+}
+
+function shown(maxDeliveries: number): number | "Infinity" {
+  return Number.isFinite(maxDeliveries) ? maxDeliveries : "Infinity";
+}

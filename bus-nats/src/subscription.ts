@@ -1,0 +1,409 @@
+import {
+  BusError,
+  type CloseOptions,
+  type CloseReport,
+  type Message,
+  type Subscription,
+  type Timer,
+} from "@busbar/core";
+import {
+  Mailbox,
+  type Owned,
+  type ResolvedSubscribeOptions,
+  resolveDrain,
+  within,
+} from "@busbar/core/adapter";
+import { createInbox, type Msg, type Subscription as NatsSub } from "@nats-io/transport-node";
+import type { NatsContext } from "./context.ts";
+import type { NatsDeadLetters } from "./dead-letters.ts";
+import type { Ledger, StoredLedgerEntry } from "./ledger.ts";
+import type { Link } from "./link.ts";
+import { type DeliveryOwner, NatsMessage } from "./message.ts";
+import { type DeliveryInfo, nakAfter, parseAckSubject, TERM } from "./wire/ack-subject.ts";
+import { field, H, numberField } from "./wire/headers.ts";
+import { nanos } from "./wire/jetstream-api.ts";
+import { isDelivery } from "./wire/pull.ts";
+
+const PULL_EXPIRES_MS = 30_000;
+const PULL_HEARTBEAT_MS = 10_000;
+const RETRY_MS = 250;
+
+/** What a {@link NatsSubscription} is about. */
+export interface SubscriptionTarget {
+  readonly stream: string;
+  readonly consumer: string;
+  readonly options: ResolvedSubscribeOptions;
+  /** The user's subject of a subject on the server. */
+  readonly toSubject: (wire: string) => string;
+}
+
+/** What a {@link NatsSubscription} works with. */
+export interface SubscriptionTools {
+  readonly context: NatsContext;
+  readonly ledger: Ledger;
+  readonly deadLetters: NatsDeadLetters;
+}
+
+/**
+ * Pulls from one consumer, keeping at most `maxInFlight` deliveries: asked for, buffered and in the
+ * hands of the program together.
+ *
+ * States: *running* -> reconnect -> *running* (a new inbox, everything asked for again) ; *running*
+ * -> `close()` -> *closing* (buffered and late deliveries go back, those in hand may be settled) ->
+ * *closed*; *running* -> the consumer is gone -> *failed* (the iterator throws `NOT_FOUND`).
+ *
+ * What is buffered is kept from being redelivered, so that the ack wait begins when the program gets
+ * the message.
+ */
+export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
+  readonly link: Link;
+  readonly #target: SubscriptionTarget;
+  readonly #tools: SubscriptionTools;
+  readonly #mailbox: Mailbox<NatsMessage>;
+  readonly #buffered = new Set<NatsMessage>();
+  readonly #inHand = new Set<NatsMessage>();
+  readonly #entries = new WeakMap<NatsMessage, StoredLedgerEntry>();
+  readonly #stopReconnect: () => void;
+  #inbox: NatsSub | undefined;
+  #inboxName = "";
+  #requested = 0;
+  /** Deliveries that wait for the ledger; the ones behind them wait too, to stay in order. */
+  #intake: Promise<void> | undefined;
+  #intakeSize = 0;
+  #lastHeardAt = 0;
+  #watchdog: Timer | undefined;
+  #waitTimer: Timer | undefined;
+  #waitTimerAt = Number.POSITIVE_INFINITY;
+  #closing: Promise<CloseReport> | undefined;
+  #onIdle: (() => void) | undefined;
+
+  constructor(target: SubscriptionTarget, tools: SubscriptionTools) {
+    this.#target = target;
+    this.#tools = tools;
+    this.link = tools.context.link;
+    this.#mailbox = new Mailbox({ onTake: (message) => this.#hand(message) });
+    this.#stopReconnect = this.link.onReconnect(() => this.#reopen());
+    tools.context.lifecycle.add(this);
+    target.options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+    this.#reopen();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
+    return {
+      next: () => this.#mailbox.next(),
+      return: async () => {
+        await this.close();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+
+  close(options: CloseOptions = {}): Promise<CloseReport> {
+    return this.stop(resolveDrain(options.drainMs, 0));
+  }
+
+  stop(drainMs: number): Promise<CloseReport> {
+    this.#closing ??= this.#close(drainMs);
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  settled(message: NatsMessage): void {
+    if (!this.#inHand.delete(message)) return;
+    if (this.#closing !== undefined) {
+      if (this.#inHand.size === 0) this.#onIdle?.();
+    } else this.#fill();
+  }
+
+  isLast(message: NatsMessage): boolean {
+    return message.deliveryCount >= this.#target.options.maxDeliveries;
+  }
+
+  done(message: NatsMessage): void {
+    const entry = this.#entries.get(message);
+    if (entry) this.#tools.ledger.remove(entry);
+  }
+
+  async bury(message: NatsMessage, reason: string): Promise<void> {
+    const { durable } = this.#target.options;
+    if (durable === undefined) return;
+    await this.#tools.deadLetters.bury({
+      owner: durable,
+      sequence: message.sequence,
+      subject: message.subject,
+      reason,
+      // The delivery that finds it exhausted was seen by nobody.
+      attempts: Math.min(message.deliveryCount, this.#target.options.maxDeliveries),
+      publishedAtMs: message.publishedAtMs,
+      payload: message.payload,
+      headers: message.headers,
+      fields: [],
+    });
+    // If this gets lost, the redelivery finds the dead letter in place and is settled then.
+    this.link.connection.publish(message.raw.reply as string, TERM);
+    this.done(message);
+  }
+
+  readonly #onAbort = (): void => {
+    void this.close();
+  };
+
+  /** Begins to pull through a new inbox: what was asked for through the old one is forgotten. */
+  #reopen(): void {
+    if (this.#closing !== undefined) return;
+    this.#inbox?.unsubscribe();
+    this.#inboxName = createInbox();
+    this.#inbox = this.link.connection.subscribe(this.#inboxName, {
+      callback: (error, message) => {
+        if (error) this.#fail(error);
+        else this.#onMessage(message);
+      },
+    });
+    this.#requested = 0;
+    this.#fill();
+  }
+
+  #fill(): void {
+    if (this.#closing !== undefined || !this.link.connected) return;
+    const { maxInFlight } = this.#target.options;
+    const room =
+      maxInFlight - this.#inHand.size - this.#mailbox.size - this.#intakeSize - this.#requested;
+    // Few large requests instead of many small ones.
+    if (room <= 0 || (this.#requested > 0 && room * 2 < maxInFlight)) return;
+    this.#requested += room;
+    this.link.connection.publish(
+      `$JS.API.CONSUMER.MSG.NEXT.${this.#target.stream}.${this.#target.consumer}`,
+      `{"batch":${room},"expires":${nanos(PULL_EXPIRES_MS)},"idle_heartbeat":${nanos(PULL_HEARTBEAT_MS)}}`,
+      { reply: this.#inboxName },
+    );
+    this.#lastHeardAt = this.link.clock.monotonic();
+    this.#watchdog ??= this.#watch();
+  }
+
+  /** A server that hangs says nothing, not even that nothing is there. */
+  #watch(): Timer {
+    const check = (): void => {
+      this.#watchdog = undefined;
+      if (this.#closing !== undefined || this.#requested === 0) return;
+      const silentMs = this.link.clock.monotonic() - this.#lastHeardAt;
+      if (silentMs > 2.5 * PULL_HEARTBEAT_MS && this.link.connected) this.#reopen();
+      this.#watchdog ??= this.#watch();
+    };
+    return this.link.clock.setTimer(check, PULL_HEARTBEAT_MS, { keepAlive: false });
+  }
+
+  #onMessage(message: Msg): void {
+    this.#lastHeardAt = this.link.clock.monotonic();
+    if (!isDelivery(message)) {
+      this.#onStatus(message);
+      return;
+    }
+    this.#requested = Math.max(0, this.#requested - 1);
+    const info = parseAckSubject(message.reply as string);
+    if (this.#closing !== undefined) {
+      this.#intakeSize += 1;
+      void this.#giveBackRaw(message, info).finally(() => {
+        this.#intakeSize -= 1;
+      });
+      return;
+    }
+    if (info.deliveries === 1 && this.#intake === undefined) {
+      this.#accept(message, info, undefined);
+      return;
+    }
+    this.#intakeSize += 1;
+    const before = this.#intake ?? Promise.resolve();
+    const entry = info.deliveries > 1 ? this.#readEntry(info) : undefined;
+    const turn = before
+      .then(async () => this.#accept(message, info, await entry))
+      .catch((error: unknown) => this.#onIntakeError(error))
+      .finally(() => {
+        this.#intakeSize -= 1;
+        if (this.#intake === turn) this.#intake = undefined;
+      });
+    this.#intake = turn;
+  }
+
+  async #readEntry(info: DeliveryInfo): Promise<StoredLedgerEntry | undefined> {
+    const { durable } = this.#target.options;
+    if (durable === undefined) return undefined;
+    return this.#tools.ledger.read("sub", durable, info.streamSequence);
+  }
+
+  /** The ledger could not be read: the message stays unsettled and comes again. */
+  #onIntakeError(error: unknown): void {
+    this.link.status.emit({
+      type: "warning",
+      code: "redelivery-deferred",
+      message: error instanceof Error ? error.message : String(error),
+    });
+  }
+
+  #accept(raw: Msg, info: DeliveryInfo, entry: StoredLedgerEntry | undefined): void {
+    const { options, toSubject } = this.#target;
+    const replayFor = field(raw.headers, H.replayFor);
+    if (replayFor !== undefined && replayFor !== options.durable) {
+      // A dead letter that somebody else gets again.
+      this.link.connection.publish(raw.reply as string, "+ACK");
+      this.#fill();
+      return;
+    }
+    const { backoffMs } = options;
+    const waitMs = backoffMs[Math.min(info.deliveries, backoffMs.length) - 1] ?? options.ackWaitMs;
+    const message = new NatsMessage(this, raw, {
+      subject: toSubject(raw.subject),
+      info,
+      deliveryCount: info.deliveries - (entry?.uncounted ?? 0),
+      waitMs,
+      deadline: this.link.clock.monotonic() + waitMs,
+    });
+    if (entry) this.#entries.set(message, entry);
+    if (this.#closing !== undefined) {
+      void this.#giveBack(message);
+      return;
+    }
+    if (message.deliveryCount > options.maxDeliveries) {
+      void this.#buryExhausted(message);
+      return;
+    }
+    this.#buffered.add(message);
+    this.#mailbox.push(message);
+    this.#armWaits(message.deadline - message.waitMs / 2);
+  }
+
+  /** The last allowed delivery ended without a settle. */
+  async #buryExhausted(message: NatsMessage): Promise<void> {
+    this.#inHand.add(message);
+    try {
+      await this.bury(message, "max deliveries");
+    } catch (error) {
+      this.#onIntakeError(error);
+    }
+    this.settled(message);
+  }
+
+  #hand(message: NatsMessage): void {
+    const now = this.link.clock.monotonic();
+    this.#buffered.delete(message);
+    this.#inHand.add(message);
+    if (message.deadline - now < 0.75 * message.waitMs) message.touch(now);
+    this.#armWaits(message.deadline);
+  }
+
+  #armWaits(atMs: number): void {
+    if (atMs >= this.#waitTimerAt) return;
+    this.#waitTimer?.cancel();
+    this.#waitTimerAt = atMs;
+    this.#waitTimer = this.link.clock.setTimer(
+      () => this.#onWaits(),
+      Math.max(1, atMs - this.link.clock.monotonic()),
+      { keepAlive: false },
+    );
+  }
+
+  /** Keeps what is buffered, and frees the places of deliveries whose ack wait is over. */
+  #onWaits(): void {
+    this.#waitTimerAt = Number.POSITIVE_INFINITY;
+    const now = this.link.clock.monotonic();
+    let next = Number.POSITIVE_INFINITY;
+    for (const message of this.#buffered) {
+      const half = message.waitMs / 2;
+      if (message.deadline - now <= half && this.link.connected) message.touch(now);
+      next = Math.min(next, Math.max(now + 1, message.deadline - half));
+    }
+    for (const message of [...this.#inHand]) {
+      if (message.deadline <= now) this.settled(message);
+      else next = Math.min(next, message.deadline);
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#armWaits(next);
+  }
+
+  #onStatus(status: Msg): void {
+    const code = status.headers?.code ?? 0;
+    if (code === 100) return;
+    const description = status.headers?.description ?? "";
+    if (code === 503 || /deleted/i.test(description)) {
+      this.#requested = 0;
+      void this.#checkConsumer();
+      return;
+    }
+    const unserved = numberField(status.headers, H.pendingMessages);
+    this.#requested = unserved === undefined ? 0 : Math.max(0, this.#requested - unserved);
+    // 408 and 404 are the ordinary ends of a pull; 409 has reasons that take a moment.
+    if (code === 409) this.#later();
+    else this.#fill();
+  }
+
+  #later(): void {
+    this.link.clock.setTimer(() => this.#fill(), RETRY_MS, { keepAlive: false });
+  }
+
+  async #checkConsumer(): Promise<void> {
+    const { stream, consumer } = this.#target;
+    try {
+      if (await this.#tools.context.api.consumerInfo(stream, consumer)) this.#later();
+      else
+        this.#fail(
+          new BusError("NOT_FOUND", `consumer ${consumer} of stream ${stream} was deleted`),
+        );
+    } catch {
+      this.#later();
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#closing !== undefined) return;
+    this.#mailbox.fail(error);
+    void this.close();
+  }
+
+  async #close(drainMs: number): Promise<CloseReport> {
+    await Promise.resolve();
+    this.#target.options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#stopReconnect();
+    this.#watchdog?.cancel();
+    const buffered = this.#mailbox.drain();
+    this.#mailbox.end();
+    for (const message of buffered) this.#buffered.delete(message);
+    const back = buffered.map((message) => this.#giveBack(message));
+    const { clock, connected } = this.link;
+    // Late deliveries still come in until the server knows that nobody wants them.
+    if (connected && this.#inbox) back.push(this.#inbox.drain().catch(() => undefined));
+    await within(clock, Promise.all(back), 2_000);
+    if (this.#intake) await within(clock, this.#intake, 1_000);
+    if (this.#inHand.size > 0 && drainMs > 0) {
+      const idle = new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+      await within(clock, idle, drainMs);
+    }
+    this.#waitTimer?.cancel();
+    this.#inbox?.unsubscribe();
+    const { stream, consumer, options } = this.#target;
+    if (options.durable === undefined && this.link.connected) {
+      await within(clock, this.#tools.context.api.deleteConsumer(stream, consumer), 1_000);
+    }
+    this.#tools.context.lifecycle.remove(this);
+    return { abandoned: this.#inHand.size };
+  }
+
+  /** Gives back what no program saw: at once, and without using up a delivery. */
+  async #giveBack(message: NatsMessage): Promise<void> {
+    await this.#giveBackRaw(message.raw, message.info, this.#entries.get(message));
+  }
+
+  async #giveBackRaw(raw: Msg, info: DeliveryInfo, known?: StoredLedgerEntry): Promise<void> {
+    const { durable } = this.#target.options;
+    if (durable !== undefined) {
+      const entry = known ?? (info.deliveries > 1 ? await this.#readEntry(info) : undefined);
+      await this.#tools.ledger.write("sub", durable, info.streamSequence, {
+        uncounted: (entry?.uncounted ?? 0) + 1,
+        untilMs: 0,
+      });
+    }
+    if (this.link.connected) this.link.connection.publish(raw.reply as string, nakAfter(0));
+  }
+}
