@@ -1,9 +1,10 @@
 import type { Capabilities, ResolvedNatsConfig } from "@busbar/core";
-import type { Lifecycle } from "@busbar/core/adapter";
-import type { Link } from "./link.ts";
-import type { Provisioner } from "./provision.ts";
-import type { JetStreamApi } from "./wire/jetstream-api.ts";
-import type { WireNames } from "./wire/names.ts";
+import { Lifecycle } from "@busbar/core/adapter";
+import { natsCapabilities } from "./capabilities.ts";
+import { Link } from "./link.ts";
+import { Provisioner } from "./provision.ts";
+import { JetStreamApi } from "./wire/jetstream-api.ts";
+import { WireNames } from "./wire/names.ts";
 
 /** What the parts of one bus share. */
 export interface NatsContext {
@@ -14,4 +15,25 @@ export interface NatsContext {
   readonly provisioner: Provisioner;
   readonly lifecycle: Lifecycle;
   readonly capabilities: Capabilities;
+}
+
+/** Connects and looks at what is there. Leaves nothing behind where that fails. */
+export async function openContext(config: ResolvedNatsConfig): Promise<NatsContext> {
+  const link = await Link.open(config);
+  try {
+    const api = new JetStreamApi(link);
+    await api.checkEnabled();
+    return {
+      config,
+      link,
+      api,
+      names: new WireNames(config.namespace),
+      provisioner: new Provisioner(api, link, config),
+      lifecycle: new Lifecycle("the bus", link.clock),
+      capabilities: natsCapabilities(config, link),
+    };
+  } catch (error) {
+    await link.close();
+    throw error;
+  }
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { BusError, type Clock, type ResolvedNatsConfig, systemClock } from "@busbar/core";
-import { StatusHub } from "@busbar/core/adapter";
+import { closedError, StatusHub, within } from "@busbar/core/adapter";
 import {
   type Authenticator,
   connect,
@@ -19,6 +19,11 @@ import {
 } from "./server-version.ts";
 import { Requester } from "./wire/requester.ts";
 
+const FLUSH_TIMEOUT_MS = 5_000;
+const FLUSH_RETRY_MS = 20;
+/** How long the end of the bus waits for the server to take what was sent. */
+const LAST_FLUSH_MS = 250;
+
 /**
  * The connection to the server, and everybody who wants to know when it breaks.
  *
@@ -32,6 +37,8 @@ export class Link {
   readonly status: StatusHub = new StatusHub();
   readonly #owned: boolean;
   readonly #onReconnect = new Set<() => void>();
+  readonly #onLost = new Set<() => void>();
+  readonly #onDisconnected = new Set<() => void>();
   #connected = true;
   #closed = false;
   #features: ServerFeatures;
@@ -72,12 +79,29 @@ export class Link {
     return () => this.#onReconnect.delete(callback);
   }
 
-  /** Resolves when everything sent so far has reached the server. */
-  async flush(what: string): Promise<void> {
-    try {
-      await this.connection.flush();
-    } catch (error) {
-      throw fromClientError(error, what);
+  /** Calls `callback` when the server is lost. Returns how to stop that. */
+  onDisconnect(callback: () => void): () => void {
+    this.#onDisconnected.add(callback);
+    return () => this.#onDisconnected.delete(callback);
+  }
+
+  /**
+   * Resolves when everything sent so far has reached the server; over a reconnect, when what stands
+   * then (subscriptions) has. @throws BusError `DISCONNECTED` if that takes longer than `timeoutMs`
+   */
+  async flush(what: string, timeoutMs: number = FLUSH_TIMEOUT_MS): Promise<void> {
+    const deadline = this.clock.monotonic() + timeoutMs;
+    for (;;) {
+      if (this.connection.isClosed()) throw closedError("the bus");
+      const leftMs = deadline - this.clock.monotonic();
+      if (leftMs <= 0) {
+        throw new BusError("DISCONNECTED", `${what}: the server is away`, {
+          details: { outcome: "unknown", timeoutMs },
+        });
+      }
+      // A flush fails when the connection breaks; then the next one counts.
+      if (this.#connected && (await this.#flushOnce(leftMs))) return;
+      await this.clock.sleep(Math.min(leftMs, FLUSH_RETRY_MS));
     }
   }
 
@@ -87,12 +111,23 @@ export class Link {
     const abandoned = this.requester.close();
     this.status.emit({ type: "closed", reason: "the bus was closed" });
     this.#onReconnect.clear();
+    this.#onLost.clear();
+    this.#onDisconnected.clear();
     if (this.#owned) {
-      // What was sent and not awaited (acks, naks) shall reach the server.
-      if (this.#connected) await this.connection.flush().catch(() => undefined);
+      // What was sent and not awaited (acks, naks) shall reach the server, if it answers.
+      if (this.#connected) await this.#flushOnce(LAST_FLUSH_MS);
       await this.connection.close().catch(() => undefined);
     }
     return abandoned;
+  }
+
+  async #flushOnce(limitMs: number): Promise<boolean> {
+    let flushed = false;
+    const flush = this.connection.flush().then(() => {
+      flushed = true;
+    });
+    await within(this.clock, flush, limitMs);
+    return flushed;
   }
 
   async #watch(): Promise<void> {
@@ -119,6 +154,8 @@ export class Link {
     this.#connected = false;
     this.requester.disconnected();
     this.status.emit({ type: "disconnected", reason });
+    for (const callback of [...this.#onLost]) callback();
+    for (const callback of [...this.#onDisconnected]) callback();
   }
 
   #onReconnected(): void {

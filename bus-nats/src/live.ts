@@ -1,0 +1,188 @@
+import {
+  BusError,
+  type Headers,
+  type Listener,
+  type ListenOptions,
+  type LiveMessage,
+  type Payload,
+} from "@busbar/core";
+import {
+  checkHeaders,
+  checkInteger,
+  checkName,
+  checkSubject,
+  checkSubjectPattern,
+  Mailbox,
+  type Owned,
+  payloadBytes,
+} from "@busbar/core/adapter";
+import type { Msg, Subscription } from "@nats-io/transport-node";
+import type { NatsContext } from "./context.ts";
+import { fromClientError } from "./errors.ts";
+import { encodeHeaders, H, userHeaders } from "./wire/headers.ts";
+import { flat, messagePrefix } from "./wire/names.ts";
+
+const DEFAULT_MAX_BUFFERED = 1_024;
+/** A listener that drops says so once in this time. */
+const SLOW_STATUS_MS = 1_000;
+
+/** The part of pub/sub that stores nothing: `notify` and `listen` on core NATS. */
+export class Live {
+  readonly #context: NatsContext;
+
+  constructor(context: NatsContext) {
+    this.#context = context;
+  }
+
+  /** Implements `Pubsub.notify`. */
+  async notify(
+    subject: string,
+    payload: Payload,
+    options: { readonly headers?: Headers } = {},
+  ): Promise<void> {
+    const { lifecycle, capabilities, names, link } = this.#context;
+    lifecycle.checkOpen();
+    checkSubject(subject);
+    const headers = encodeHeaders(checkHeaders(options.headers));
+    const bytes = payloadBytes(payload, capabilities.maxPayloadBytes, subject);
+    if (!link.connected) {
+      throw new BusError("DISCONNECTED", `notify on ${subject}: the server is away (notSent)`, {
+        details: { outcome: "notSent" },
+      });
+    }
+    try {
+      link.connection.publish(names.livePrefix + subject, bytes, headers ? { headers } : {});
+    } catch (error) {
+      throw fromClientError(error, `notify on ${subject}`);
+    }
+  }
+
+  /** Implements `Pubsub.listen`. */
+  async listen(subject: string, options: ListenOptions = {}): Promise<Listener> {
+    const { lifecycle, link } = this.#context;
+    lifecycle.checkOpen();
+    checkSubjectPattern(subject);
+    const { group, signal } = options;
+    if (group !== undefined) checkName("group", group);
+    const maxBuffered = checkInteger(
+      "maxBuffered",
+      options.maxBuffered ?? DEFAULT_MAX_BUFFERED,
+      1,
+      1_000_000,
+    );
+    signal?.throwIfAborted();
+    const listener = new NatsListener(this.#context, { subject, group, maxBuffered, signal });
+    try {
+      await link.flush(`listen on ${subject}`);
+    } catch (error) {
+      await listener.close();
+      throw error;
+    }
+    return listener;
+  }
+}
+
+interface ResolvedListenOptions {
+  readonly subject: string;
+  readonly group: string | undefined;
+  readonly maxBuffered: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** States: *listening* -> `close()`, the signal, or the end of the bus -> *closed*. */
+class NatsListener implements Listener, Owned {
+  readonly #context: NatsContext;
+  readonly #options: ResolvedListenOptions;
+  readonly #mailbox: Mailbox<LiveMessage>;
+  readonly #subscriptions: readonly Subscription[];
+  #dropped = 0;
+  #toldAt = Number.NEGATIVE_INFINITY;
+
+  constructor(context: NatsContext, options: ResolvedListenOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#mailbox = new Mailbox({
+      maxItems: options.maxBuffered,
+      onDrop: () => this.#onDrop(),
+    });
+    const { names, config } = context;
+    this.#subscriptions = [messagePrefix(names, config), names.livePrefix].map((prefix) =>
+      this.#subscribe(prefix),
+    );
+    context.lifecycle.add(this);
+    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<LiveMessage, undefined> {
+    return {
+      next: () => this.#mailbox.next(),
+      return: async () => {
+        await this.close();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+
+  close(): Promise<void> {
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#context.lifecycle.remove(this);
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    this.#mailbox.drain();
+    this.#mailbox.end();
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<{ abandoned: number }> {
+    await this.close();
+    return { abandoned: 0 };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  readonly #onAbort = (): void => {
+    void this.close();
+  };
+
+  #subscribe(prefix: string): Subscription {
+    const { subject, group } = this.#options;
+    return this.#context.link.connection.subscribe(prefix + subject, {
+      ...(group === undefined ? {} : { queue: flat(group) }),
+      callback: (error, message) => {
+        if (error) this.#mailbox.fail(fromClientError(error, `listen on ${subject}`));
+        else this.#onMessage(message, prefix);
+      },
+    });
+  }
+
+  #onMessage(message: Msg, prefix: string): void {
+    // A stream without a prefix shares its subjects with everything else on the server.
+    if (prefix === "" && /^(?:\$|_INBOX\.|busbar\.)/.test(message.subject)) return;
+    const { headers } = message;
+    // A dead letter that one durable gets again is no news.
+    if (headers?.has(H.replayFor)) return;
+    this.#mailbox.push({
+      subject: message.subject.slice(prefix.length),
+      payload: message.data,
+      headers: userHeaders(headers),
+    });
+  }
+
+  #onDrop(): void {
+    this.#dropped += 1;
+    const { link } = this.#context;
+    const now = link.clock.monotonic();
+    if (now - this.#toldAt < SLOW_STATUS_MS) return;
+    this.#toldAt = now;
+    link.status.emit({
+      type: "slow",
+      what: `listener on ${this.#options.subject}`,
+      dropped: this.#dropped,
+    });
+  }
+}
