@@ -1,4 +1,12 @@
-import { type Bus, type Clock, newId, type Random, seededRandom, systemRandom } from "@busbar/core";
+import {
+  type Bus,
+  type BusConfig,
+  type Clock,
+  newId,
+  type Random,
+  seededRandom,
+  systemRandom,
+} from "@busbar/core";
 import { ConformanceFailure } from "./assert.ts";
 import type { CaseContext, ConformanceCase, Harness, OpenOptions, ServerFaults } from "./case.ts";
 import { clockOf, poll, withLimits } from "./time.ts";
@@ -38,15 +46,22 @@ export class CaseScope {
   async context(): Promise<CaseContext> {
     const bus = await this.#open({});
     const faults = this.#faults;
+    const harness = this.#harness;
+    const namespace = this.#namespace;
     return {
       bus,
       open: (options = {}) => this.#open(options),
-      namespace: this.#namespace,
+      namespace,
       clock: this.#clock,
       virtual: this.#harness.time !== undefined,
       toleranceMs: (this.#harness.toleranceMs ?? 250) * this.#scale,
       until: (what, condition, withinMs = DEFAULT_UNTIL_MS) =>
         this.#until(what, condition, withinMs * this.#scale),
+      within: (what, promise, withinMs = DEFAULT_UNTIL_MS) => {
+        const limitMs = withinMs * this.#scale;
+        const limit = { clock: this.#clock, limitMs, what: `not within ${limitMs} ms: ${what}` };
+        return withLimits(promise, [limit]);
+      },
       defer: (cleanup) => {
         this.#cleanups.push(cleanup);
       },
@@ -55,6 +70,11 @@ export class CaseScope {
       get faults(): ServerFaults {
         if (!faults) throw new ConformanceFailure("the case does not require needsServerFaults");
         return faults;
+      },
+      get elsewhere(): BusConfig | string {
+        const config = harness.elsewhere?.(namespace);
+        if (!config) throw new ConformanceFailure("the case does not require needsOtherProcess");
+        return config;
       },
     };
   }

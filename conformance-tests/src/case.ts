@@ -1,4 +1,4 @@
-import type { Bus, Capabilities, Clock, Random } from "@busbar/core";
+import type { Bus, BusConfig, Capabilities, Clock, Random } from "@busbar/core";
 
 /**
  * How far a case goes: `L0` smoke, `L1` what every backend must do, `L2` optional by capability,
@@ -53,7 +53,7 @@ export interface CaseContext {
   /** A bus of its own, in a namespace that nobody used before. Closed by the runner. */
   readonly bus: Bus;
   /** Opens a further bus: another client of the same server, in the same namespace. Closed by the runner. */
-  open(options?: OpenOptions): Promise<Bus>;
+  open(this: void, options?: OpenOptions): Promise<Bus>;
   /** The namespace of `bus`. */
   readonly namespace: string;
   /**
@@ -68,18 +68,23 @@ export interface CaseContext {
   readonly toleranceMs: number;
   /** Polls until `condition` holds; fails with `what` after `withinMs` (default 5_000, scaled by the harness). */
   until(
+    this: void,
     what: string,
     condition: () => boolean | Promise<boolean>,
     withinMs?: number,
   ): Promise<void>;
+  /** The result of `promise`; fails with `what` if it is not there after `withinMs` (as `until`). */
+  within<T>(this: void, what: string, promise: Promise<T>, withinMs?: number): Promise<T>;
   /** Runs at the end of the case, last first, also if it failed. */
-  defer(cleanup: () => unknown): void;
+  defer(this: void, cleanup: () => unknown): void;
   /** Seeded randomness; the seed is in the report. */
   readonly random: Random;
   /** The seed. */
   readonly seed: number;
   /** Faults of the server; only in cases that require them. */
   readonly faults: ServerFaults;
+  /** Opens the case's namespace in another process; only in cases that require it. */
+  readonly elsewhere: BusConfig | string;
 }
 
 /** What can be done to the server under a bus. */
@@ -106,6 +111,11 @@ export interface Harness {
     /** Moves time while the promise is pending; gives its result. */
     run<T>(promise: Promise<T>): Promise<T>;
   };
+  /**
+   * The configuration with which another process opens this server; plain data. Without it what
+   * takes two processes is skipped.
+   */
+  elsewhere?(namespace: string): BusConfig | string;
   /** How late timers may be here, in milliseconds. @defaultValue 250 */
   readonly toleranceMs?: number;
   /** All budgets are multiplied with it: more than 1 on slow machines. @defaultValue 1 */
@@ -133,7 +143,19 @@ export const needsServerFaults: Requirement = {
   met: ({ harness }) => harness.faults !== undefined,
 };
 
-/** Needs `harness.faults` and a backend whose data outlives its server. */
+/** Needs `harness.faults` that can freeze the server. */
+export const needsServerPause: Requirement = {
+  reason: "needs a harness that can freeze the server",
+  met: ({ harness }) => harness.faults?.pause !== undefined && harness.faults.resume !== undefined,
+};
+
+/** Needs a backend that other processes can share, and a harness that says how. */
+export const needsOtherProcess: Requirement = {
+  reason: "needs capabilities.crossProcess and a harness that says how another process opens it",
+  met: ({ capabilities, harness }) => capabilities.crossProcess && harness.elsewhere !== undefined,
+};
+
+/** Needs a backend whose data outlives its server. */
 export const needsPersistence: Requirement = {
   reason: "needs capabilities.persistent",
   met: ({ capabilities }) => capabilities.persistent,

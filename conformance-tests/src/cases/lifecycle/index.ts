@@ -1,0 +1,15 @@
+import type { ConformanceCase } from "../../case.ts";
+import { closeCases } from "./close.ts";
+import { closedCases } from "./closed.ts";
+import { sharingCases } from "./sharing.ts";
+import { signalCases } from "./signals.ts";
+import { statusCases } from "./status.ts";
+
+/** Life of a bus: open, close, signals, status, and who sees whom. */
+export const lifecycleCases: readonly ConformanceCase[] = [
+  ...closeCases,
+  ...closedCases,
+  ...signalCases,
+  ...sharingCases,
+  ...statusCases,
+];

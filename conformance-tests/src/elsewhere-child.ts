@@ -1,0 +1,10 @@
+import { type BusConfig, openBus, toText } from "@busbar/core";
+
+// The other process of CAP-004; see elsewhere.ts.
+const [config = "", bucket = ""] = process.argv.slice(2);
+await using bus = await openBus(JSON.parse(config) as BusConfig | string);
+const here = await bus.kv.get(bucket, "here");
+await bus.kv.put(bucket, "there", "from the second process");
+await bus.pubsub.publish("from.elsewhere", "hello");
+await bus.jobs.enqueue(bucket, { payload: "work" });
+process.stdout.write(JSON.stringify({ here: here && toText(here.value) }));
