@@ -97,7 +97,8 @@ export function describeThrown(thrown: unknown): {
   return { code: "INTERNAL", message: oneLine(String(thrown)) };
 }
 
-function oneLine(text: string): string {
+/** Text as it may stand in a header or a reason: without control characters, 512 long at most. */
+export function oneLine(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they must not get into a header.
   return text
     .replace(/[\u0000-\u001f\u007f]+/g, " ")

@@ -2,6 +2,7 @@ export type { Bus } from "./bus.ts";
 export type { Capabilities } from "./capabilities.ts";
 export { type Clock, SystemClock, systemClock, type Timer, type TimerOptions } from "./clock.ts";
 export type { CloseOptions, CloseReport } from "./close.ts";
+export { bytesCodec, type Codec, jsonCodec, textCodec } from "./codec.ts";
 export type {
   BusBackend,
   BusConfig,
@@ -82,4 +83,56 @@ export type {
   ServeOptions,
 } from "./request-reply.ts";
 export type { BusStatus } from "./status.ts";
+export type {
+  TypedBucket,
+  TypedEntry,
+  TypedKvEvent,
+  TypedWatch,
+  TypedWatchOptions,
+} from "./typed/bucket.ts";
+export {
+  type BucketDefinition,
+  type CodecFor,
+  defineBucket,
+  defineJob,
+  defineMethod,
+  defineTopic,
+  type JobDefinition,
+  type MethodDefinition,
+  type TopicDefinition,
+} from "./typed/define.ts";
+export type { OnInvalid, PayloadIssue } from "./typed/invalid.ts";
+export type {
+  JobOptions,
+  TypedClaimedJob,
+  TypedClaimOptions,
+  TypedEnqueueOptions,
+  TypedJob,
+  TypedQueue,
+} from "./typed/job.ts";
+export type {
+  TypedHandler,
+  TypedMethod,
+  TypedRequestOptions,
+  TypedServeOptions,
+} from "./typed/method.ts";
+export type {
+  SchemaInput,
+  SchemaOutput,
+  StandardSchemaIssue,
+  StandardSchemaProps,
+  StandardSchemaResult,
+  StandardSchemaV1,
+} from "./typed/standard-schema.ts";
+export type {
+  TypedListener,
+  TypedListenOptions,
+  TypedLiveMessage,
+  TypedMessage,
+  TypedPublishOptions,
+  TypedSubscribeOptions,
+  TypedSubscription,
+  TypedTopic,
+} from "./typed/topic.ts";
+export { type TypedBus, typedBus } from "./typed/typed-bus.ts";
 export { VirtualClock, type VirtualClockOptions } from "./virtual-clock.ts";
