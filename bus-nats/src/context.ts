@@ -23,13 +23,21 @@ export async function openContext(config: ResolvedNatsConfig): Promise<NatsConte
   try {
     const api = new JetStreamApi(link);
     await api.checkEnabled();
+    const lifecycle = new Lifecycle("the bus", link.clock);
+    // What was sent before the end may still be answered; what is not counts in `Link.endRequests`.
+    lifecycle.add({
+      stop: async (drainMs) => {
+        await link.drain(drainMs);
+        return { abandoned: 0 };
+      },
+    });
     return {
       config,
       link,
       api,
       names: new WireNames(config.namespace),
       provisioner: new Provisioner(api, link, config),
-      lifecycle: new Lifecycle("the bus", link.clock),
+      lifecycle,
       capabilities: natsCapabilities(config, link),
     };
   } catch (error) {

@@ -1,1 +1,1 @@
-export {};
+export { busBackend, NatsBus } from "./bus.ts";

@@ -37,9 +37,9 @@ export class Link {
   readonly status: StatusHub = new StatusHub();
   readonly #owned: boolean;
   readonly #onReconnect = new Set<() => void>();
-  readonly #onLost = new Set<() => void>();
   readonly #onDisconnected = new Set<() => void>();
   #connected = true;
+  #lostAt = Number.NEGATIVE_INFINITY;
   #closed = false;
   #features: ServerFeatures;
 
@@ -66,6 +66,11 @@ export class Link {
   /** Whether the server answers, as far as is known. */
   get connected(): boolean {
     return this.#connected;
+  }
+
+  /** When the server was lost last, by the monotonic clock; `-Infinity` if never. */
+  get lostAt(): number {
+    return this.#lostAt;
   }
 
   /** What the server can do; may change when a reconnect leads to another one. */
@@ -105,20 +110,28 @@ export class Link {
     }
   }
 
-  /** Ends the requests, and the connection if it is ours. Returns how many requests were cut off. */
-  async close(): Promise<number> {
+  /** Waits up to `limitMs` for the requests that are under way. */
+  async drain(limitMs: number): Promise<void> {
+    await within(this.clock, this.requester.drained(), limitMs);
+  }
+
+  /** Ends the requests that are still under way. Returns how many that were. */
+  endRequests(): number {
+    return this.requester.close();
+  }
+
+  /** Ends the requests, and the connection if it is ours. */
+  async close(): Promise<void> {
     this.#closed = true;
-    const abandoned = this.requester.close();
+    this.requester.close();
     this.status.emit({ type: "closed", reason: "the bus was closed" });
     this.#onReconnect.clear();
-    this.#onLost.clear();
     this.#onDisconnected.clear();
     if (this.#owned) {
       // What was sent and not awaited (acks, naks) shall reach the server, if it answers.
       if (this.#connected) await this.#flushOnce(LAST_FLUSH_MS);
       await this.connection.close().catch(() => undefined);
     }
-    return abandoned;
   }
 
   async #flushOnce(limitMs: number): Promise<boolean> {
@@ -152,10 +165,10 @@ export class Link {
   #onDisconnect(reason: string): void {
     if (!this.#connected) return;
     this.#connected = false;
+    this.#lostAt = this.clock.monotonic();
     this.requester.disconnected();
     this.status.emit({ type: "disconnected", reason });
-    for (const callback of [...this.#onLost]) callback();
-    for (const callback of [...this.#onDisconnected]) callback();
+    for (const callback of Array.from(this.#onDisconnected)) callback();
   }
 
   #onReconnected(): void {
@@ -163,7 +176,7 @@ export class Link {
     this.#features = serverFeatures(this.connection.info?.version ?? this.#features.version);
     this.requester.reconnected();
     this.status.emit({ type: "connected", server: this.connection.getServer() });
-    for (const callback of [...this.#onReconnect]) callback();
+    for (const callback of Array.from(this.#onReconnect)) callback();
   }
 
   #onClosed(error: void | Error): void {

@@ -6,7 +6,7 @@ import type { Link } from "./link.ts";
 import { type JetStreamApi, nanos } from "./wire/jetstream-api.ts";
 
 /** More than anybody needs; newer servers allow 1,000 unless a stream names its own number. */
-const MAX_CONSUMERS = 100_000;
+export const MAX_CONSUMERS = 100_000;
 
 /** What is compared when a stream exists: what its purpose depends on. */
 const COMPARED = [
@@ -37,6 +37,8 @@ export class Provisioner {
     this.#api = api;
     this.#link = link;
     this.#config = config;
+    // A server that comes back may have lost what it kept in memory.
+    link.onReconnect(() => this.#known.clear());
   }
 
   /** Makes sure that the stream is there. */

@@ -1,5 +1,5 @@
 import type { Headers } from "@busbar/core";
-import type { MsgHdrs } from "@nats-io/transport-node";
+import { headers as emptyHeaders, type MsgHdrs } from "@nats-io/transport-node";
 
 /** Names of the headers that Busbar and the server put on messages. See docs/wire-format.md. */
 export const H = {
@@ -46,6 +46,16 @@ export function encodeHeaders(headers: Headers, fields: Fields = []): MsgHdrs | 
   const bytes = Buffer.from(`NATS/1.0\r\n${text}\r\n`);
   // The connection calls nothing but `encode`.
   return { encode: () => bytes } as unknown as MsgHdrs;
+}
+
+/** Headers as the JSON API gives them: the bytes that were stored. */
+export function decodeHeaders(bytes: Buffer): MsgHdrs {
+  const decoded = emptyHeaders();
+  for (const line of bytes.toString("utf8").split("\r\n").slice(1)) {
+    const colon = line.indexOf(":");
+    if (colon > 0) decoded.append(line.slice(0, colon), line.slice(colon + 1).trim());
+  }
+  return decoded;
 }
 
 /** The user's headers of a message: everything but what Busbar and the server added. */

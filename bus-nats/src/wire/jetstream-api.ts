@@ -1,9 +1,9 @@
 import { BusError } from "@busbar/core";
 import type { ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo } from "@nats-io/jetstream";
-import type { Msg } from "@nats-io/transport-node";
+import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { API, type ApiError, apiCode, fromApiError } from "../errors.ts";
 import type { Link } from "../link.ts";
-import { encodeHeaders, type Fields, H, numberField } from "./headers.ts";
+import { decodeHeaders, encodeHeaders, type Fields, H, numberField } from "./headers.ts";
 
 /** A stored message as a direct get gives it. */
 export interface StoredMessage {
@@ -11,6 +11,25 @@ export interface StoredMessage {
   readonly sequence: number;
   readonly timeMs: number;
   readonly message: Msg;
+}
+
+/** A stored message as the leader gives it. */
+export interface StoredRecord {
+  readonly subject: string;
+  readonly sequence: number;
+  readonly timeMs: number;
+  readonly headers: MsgHdrs | undefined;
+  readonly data: Uint8Array;
+}
+
+interface MessageAnswer {
+  readonly message: {
+    readonly subject: string;
+    readonly seq: number;
+    readonly time: string;
+    readonly hdrs?: string;
+    readonly data?: string;
+  };
 }
 
 /** Options of {@link JetStreamApi.publish}. */
@@ -164,6 +183,20 @@ export class JetStreamApi {
     return this.#directGet(`$JS.API.DIRECT.GET.${stream}`, body, stream, API_TIMEOUT_MS);
   }
 
+  /** The last message that fits a filter, from the leader: sees every acknowledged write. */
+  lastByLeader(stream: string, filter: string): Promise<StoredRecord | undefined> {
+    return this.#leaderGet(stream, { last_by_subj: filter });
+  }
+
+  /** The first message at or after a sequence that fits a filter, from the leader. */
+  nextByLeader(
+    stream: string,
+    sequence: number,
+    filter: string,
+  ): Promise<StoredRecord | undefined> {
+    return this.#leaderGet(stream, { seq: sequence, next_by_subj: filter });
+  }
+
   consumerInfo(stream: string, consumer: string): Promise<ConsumerInfo | undefined> {
     const what = `consumer ${consumer} of ${stream}`;
     return orUndefined(
@@ -207,6 +240,22 @@ export class JetStreamApi {
       `consumers of ${stream}`,
     );
     return (await orUndefined(page, [API.streamNotFound]))?.consumers ?? [];
+  }
+
+  async #leaderGet(stream: string, body: object): Promise<StoredRecord | undefined> {
+    const answer = await orUndefined(
+      this.call<MessageAnswer>(`STREAM.MSG.GET.${stream}`, body, `read from ${stream}`),
+      [API.messageNotFound, API.streamNotFound],
+    );
+    if (answer === undefined) return undefined;
+    const { subject, seq, time, hdrs, data } = answer.message;
+    return {
+      subject,
+      sequence: seq,
+      timeMs: Date.parse(time),
+      headers: hdrs === undefined ? undefined : decodeHeaders(Buffer.from(hdrs, "base64")),
+      data: new Uint8Array(Buffer.from(data ?? "", "base64")),
+    };
   }
 
   #directGet(

@@ -57,6 +57,7 @@ export class Requester {
   readonly #inbox: string;
   readonly #pending = new Map<string, Pending>();
   readonly #subscription: Subscription;
+  readonly #onDrained: (() => void)[] = [];
   #counter = 0;
   #connected = true;
   #timer: Timer | undefined;
@@ -77,6 +78,14 @@ export class Requester {
   /** How many requests wait for an answer: for leak checks. */
   get size(): number {
     return this.#pending.size;
+  }
+
+  /** Resolves when no request waits for an answer. */
+  drained(): Promise<void> {
+    if (this.#pending.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onDrained.push(resolve);
+    });
   }
 
   /** Sends a request. */
@@ -121,7 +130,7 @@ export class Requester {
   /** The server is away. */
   disconnected(): void {
     this.#connected = false;
-    for (const pending of [...this.#pending.values()]) {
+    for (const pending of this.#pending.values()) {
       if (pending.idempotent || !pending.sent) pending.sent = false;
       else this.#settle(pending)?.reject(this.#disconnected(pending));
     }
@@ -130,14 +139,14 @@ export class Requester {
   /** The server is back. */
   reconnected(): void {
     this.#connected = true;
-    for (const pending of [...this.#pending.values()]) if (!pending.sent) this.#send(pending);
+    for (const pending of this.#pending.values()) if (!pending.sent) this.#send(pending);
   }
 
   /** Rejects everything that waits. Returns how much that was. */
   close(): number {
     this.#closed = true;
     const open = this.#pending.size;
-    for (const pending of [...this.#pending.values()])
+    for (const pending of this.#pending.values())
       this.#settle(pending)?.reject(closedError("the bus"));
     this.#timer?.cancel();
     this.#subscription.unsubscribe();
@@ -196,6 +205,9 @@ export class Requester {
   #settle(pending: Pending): Pending | undefined {
     if (!this.#pending.delete(pending.token)) return undefined;
     if (pending.onAbort) pending.signal?.removeEventListener("abort", pending.onAbort);
+    if (this.#pending.size === 0 && this.#onDrained.length > 0) {
+      for (const resolve of this.#onDrained.splice(0)) resolve();
+    }
     return pending;
   }
 
@@ -215,7 +227,7 @@ export class Requester {
     this.#timerAt = Number.POSITIVE_INFINITY;
     const now = this.#clock.monotonic();
     let next = Number.POSITIVE_INFINITY;
-    for (const pending of [...this.#pending.values()]) {
+    for (const pending of this.#pending.values()) {
       if (pending.deadline > now) next = Math.min(next, pending.deadline);
       else this.#settle(pending)?.reject(this.#timedOut(pending));
     }

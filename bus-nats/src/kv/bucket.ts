@@ -1,0 +1,193 @@
+import { BusError, type BucketOptions } from "@busbar/core";
+import { checkName, optionsConflict, resolveBucketOptions } from "@busbar/core/adapter";
+import type { StreamConfig } from "@nats-io/jetstream";
+import type { NatsContext } from "../context.ts";
+import { API, apiCode } from "../errors.ts";
+import { MAX_CONSUMERS } from "../provision.ts";
+import { millis, nanos } from "../wire/jetstream-api.ts";
+
+/** Dedup window of a bucket's stream, as other tools make it; not longer than its values live. */
+const MAX_DUPLICATE_WINDOW_MS = 120_000;
+/** How long the trace of a key whose TTL is over stays, so that watches hear of it. */
+const EXPIRY_MARKER_MS = 3_600_000;
+
+/** What is known of a bucket. */
+export interface Bucket {
+  /** Its stream. */
+  readonly stream: string;
+  /** What the subject of every key begins with. */
+  readonly prefix: string;
+  /** Whether only the leader knows the last write for sure. */
+  readonly readFromLeader: boolean;
+  /** Whether a single value can have a TTL. */
+  readonly messageTtl: boolean;
+}
+
+/**
+ * The buckets of a namespace: a bucket is a stream with the subjects `$KV.<name>.>`, made as other
+ * NATS clients make it. Looked up once per bus and connection; safe when several processes begin at
+ * the same time.
+ */
+export class Buckets {
+  readonly #context: NatsContext;
+  readonly #known = new Map<string, Promise<Bucket>>();
+
+  constructor(context: NatsContext) {
+    this.#context = context;
+    // A server that comes back may have lost what it kept in memory.
+    context.link.onReconnect(() => this.#known.clear());
+  }
+
+  /** The bucket, whatever its options are; made with the default ones if it is not there. */
+  open(bucket: string): Promise<Bucket> {
+    const known = this.#known.get(bucket);
+    if (known) return known;
+    return this.#remember(bucket, this.#open(bucket));
+  }
+
+  /** Implements `KvStore.ensureBucket`. */
+  async ensure(bucket: string, options: BucketOptions): Promise<void> {
+    checkName("bucket", bucket);
+    const wanted = this.#streamConfig(bucket, options);
+    const made = await this.#create(wanted);
+    if (made) {
+      await this.#remember(bucket, Promise.resolve(this.#describe(bucket, made)));
+      return;
+    }
+    const { api, config } = this.#context;
+    const existing = (await api.streamInfo(wanted.name))?.config;
+    if (!existing) return this.ensure(bucket, options);
+    const differences = compare(existing, wanted);
+    if (differences.length > 0) {
+      if (!config.update) throw optionsConflict(`bucket ${bucket}`, differences);
+      const updated = await api.updateStream({ ...existing, ...updatable(wanted) });
+      await this.#remember(bucket, Promise.resolve(this.#describe(bucket, updated.config)));
+      return;
+    }
+    await this.#remember(bucket, Promise.resolve(this.#describe(bucket, existing)));
+  }
+
+  /** Implements `KvStore.deleteBucket`. */
+  async delete(bucket: string): Promise<boolean> {
+    checkName("bucket", bucket);
+    this.#known.delete(bucket);
+    const { api, names } = this.#context;
+    const deleted = await api.deleteStream(names.bucketStream(names.bucket(bucket)));
+    this.#known.delete(bucket);
+    return deleted;
+  }
+
+  /** It is not as it was known: the next use looks again. */
+  forget(bucket: string): void {
+    this.#known.delete(bucket);
+  }
+
+  #remember(bucket: string, found: Promise<Bucket>): Promise<Bucket> {
+    this.#known.set(bucket, found);
+    // A failure is not remembered: the next use tries again.
+    found.catch(() => {
+      if (this.#known.get(bucket) === found) this.#known.delete(bucket);
+    });
+    return found;
+  }
+
+  async #open(bucket: string): Promise<Bucket> {
+    checkName("bucket", bucket);
+    const wanted = this.#streamConfig(bucket, {});
+    for (;;) {
+      const existing = await this.#context.api.streamInfo(wanted.name);
+      if (existing) return this.#describe(bucket, existing.config);
+      const made = await this.#create(wanted);
+      if (made) return this.#describe(bucket, made);
+    }
+  }
+
+  /** @returns `undefined` if the stream exists with another configuration */
+  async #create(wanted: NamedStream): Promise<StreamConfig | undefined> {
+    try {
+      return (await this.#context.api.createStream(wanted)).config;
+    } catch (error) {
+      if (apiCode(error) === API.streamNameInUse) return undefined;
+      if (apiCode(error) === API.subjectsOverlap) {
+        throw new BusError(
+          "CONFLICT",
+          `stream ${wanted.name}: another stream has subjects that overlap ${JSON.stringify(wanted.subjects)}`,
+          { cause: error },
+        );
+      }
+      throw error;
+    }
+  }
+
+  #describe(bucket: string, config: StreamConfig): Bucket {
+    const { names } = this.#context;
+    return {
+      stream: config.name,
+      prefix: names.bucketPrefix(names.bucket(bucket)),
+      readFromLeader: config.num_replicas > 1 || config.allow_direct !== true,
+      messageTtl: config.allow_msg_ttl === true,
+    };
+  }
+
+  #streamConfig(bucket: string, options: BucketOptions): NamedStream {
+    const { history, ttlMs, maxBytes } = resolveBucketOptions(options);
+    const { names, config, link } = this.#context;
+    const name = names.bucket(bucket);
+    const { messageTtl, consumerDefaultLimit } = link.features;
+    const duplicateMs = ttlMs > 0 ? Math.min(ttlMs, MAX_DUPLICATE_WINDOW_MS) : undefined;
+    return {
+      name: names.bucketStream(name),
+      subjects: [`${names.bucketPrefix(name)}>`],
+      retention: "limits" as StreamConfig["retention"],
+      storage: config.storage as StreamConfig["storage"],
+      num_replicas: config.replicas,
+      max_msgs_per_subject: history,
+      max_msgs: -1,
+      max_bytes: maxBytes,
+      max_msg_size: -1,
+      max_age: nanos(ttlMs),
+      duplicate_window: nanos(duplicateMs ?? MAX_DUPLICATE_WINDOW_MS),
+      discard: "new" as StreamConfig["discard"],
+      allow_rollup_hdrs: true,
+      deny_delete: true,
+      allow_direct: true,
+      ...(consumerDefaultLimit ? { max_consumers: MAX_CONSUMERS } : {}),
+      // Cannot be added later, so every bucket has it where the server can do it.
+      ...(messageTtl ? { allow_msg_ttl: true } : {}),
+      // The end of a bucket's own TTL is not watched; that of a single value is.
+      ...(messageTtl && ttlMs === 0 ? { subject_delete_marker_ttl: nanos(EXPIRY_MARKER_MS) } : {}),
+    };
+  }
+}
+
+type NamedStream = Partial<StreamConfig> & { readonly name: string };
+
+type Difference = readonly [option: string, existing: unknown, wanted: unknown];
+
+/** The options of a bucket that the existing stream has otherwise. */
+function compare(existing: StreamConfig, wanted: NamedStream): Difference[] {
+  const all: Difference[] = [
+    ["history", existing.max_msgs_per_subject, wanted.max_msgs_per_subject],
+    ["ttlMs", millis(existing.max_age), millis(wanted.max_age)],
+    ["maxBytes", existing.max_bytes, wanted.max_bytes],
+    ["storage", existing.storage, wanted.storage],
+    ["replicas", existing.num_replicas, wanted.num_replicas],
+  ];
+  return all.filter(([, has, wants]) => has !== wants);
+}
+
+/** What can be changed in place: the storage stays what it is, and the server says so. */
+function updatable(wanted: NamedStream): Partial<StreamConfig> {
+  const { max_msgs_per_subject, max_age, max_bytes, duplicate_window, num_replicas, storage } =
+    wanted;
+  return Object.fromEntries(
+    Object.entries({
+      max_msgs_per_subject,
+      max_age,
+      max_bytes,
+      duplicate_window,
+      num_replicas,
+      storage,
+    }).filter(([, value]) => value !== undefined),
+  );
+}
