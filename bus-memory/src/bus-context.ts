@@ -1,0 +1,91 @@
+import type { Clock, Payload, ResolvedMemoryConfig } from "@busbar/core";
+import { closedError, type Lifecycle, payloadBytes, type StatusHub } from "@busbar/core/adapter";
+import { Arena } from "./engine/arena.ts";
+import { Deadlines } from "./engine/deadlines.ts";
+import type { Namespace } from "./engine/namespace.ts";
+import type { MemoryServer } from "./memory-server.ts";
+
+/** What the four contracts of one bus share. */
+export class BusContext {
+  readonly config: ResolvedMemoryConfig;
+  readonly server: MemoryServer;
+  readonly namespace: Namespace;
+  /** The program's clock; leases and waits in its hands are judged by it. */
+  readonly clock: Clock;
+  /** Deadlines by {@link BusContext.clock}. */
+  readonly deadlines: Deadlines;
+  readonly lifecycle: Lifecycle;
+  readonly status: StatusHub;
+  readonly #engineDeadlines: Deadlines;
+  readonly #received = new Arena();
+  #isOver = false;
+
+  constructor(
+    config: ResolvedMemoryConfig,
+    parts: Pick<BusContext, "server" | "namespace" | "clock" | "lifecycle" | "status">,
+  ) {
+    this.config = config;
+    this.server = parts.server;
+    this.namespace = parts.namespace;
+    this.clock = parts.clock;
+    this.lifecycle = parts.lifecycle;
+    this.status = parts.status;
+    this.#engineDeadlines = parts.server.engine.deadlines;
+    this.deadlines =
+      parts.clock === parts.server.clock ? this.#engineDeadlines : new Deadlines(parts.clock);
+  }
+
+  /** The deadlines of this bus alone, if it has a clock of its own. */
+  get ownDeadlines(): Deadlines | undefined {
+    return this.deadlines === this.#engineDeadlines ? undefined : this.deadlines;
+  }
+
+  /** Whether closing has come to its end: nothing can be settled any more. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** The program's monotonic time at the last {@link BusContext.tick}. */
+  get nowMs(): number {
+    return this.deadlines.nowMs;
+  }
+
+  /** Reads the clocks and lets happen what is due. @returns the program's monotonic time. */
+  tick(): number {
+    const nowMs = this.#engineDeadlines.tick();
+    return this.deadlines === this.#engineDeadlines ? nowMs : this.deadlines.tick();
+  }
+
+  /** Begins an operation. @throws BusError `CLOSED` */
+  enter(): void {
+    if (!this.lifecycle.isOpen) throw closedError("the bus");
+    this.tick();
+  }
+
+  /** Begins a settle, which is possible until closing has ended. @throws BusError `CLOSED` */
+  enterSettle(): number {
+    if (this.#isOver) throw closedError("the bus");
+    return this.tick();
+  }
+
+  /** Nothing can be settled any more. */
+  end(): void {
+    this.#isOver = true;
+  }
+
+  /** Checks a payload; the bytes are still the caller's. @throws BusError */
+  bytes(payload: Payload, what: string): Uint8Array {
+    return payloadBytes(payload, this.config.maxPayloadBytes, what);
+  }
+
+  /** Checks a payload and gives bytes to store. @throws BusError */
+  stored(payload: Payload, what: string): Uint8Array {
+    const bytes = this.bytes(payload, what);
+    return typeof payload === "string" ? bytes : this.server.engine.arena.copy(bytes);
+  }
+
+  /** A copy for a receiver to own. */
+  received(bytes: Uint8Array): Uint8Array {
+    return this.#received.copy(bytes);
+  }
+}

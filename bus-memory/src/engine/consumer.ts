@@ -1,0 +1,358 @@
+import type { Clock, StartFrom } from "@busbar/core";
+import { compilePattern, hasWildcard } from "@busbar/core/adapter";
+import { Bag } from "./bag.ts";
+import { DeadLetterStore } from "./dead-letter-store.ts";
+import type { Deadlines } from "./deadlines.ts";
+import { Delivery, type DeliveryOwner } from "./delivery.ts";
+import { Fifo } from "./fifo.ts";
+import { Member, type MemberOwner, type MemberSink } from "./member.ts";
+import type { StoredMessage, Stream } from "./stream.ts";
+
+/** What makes a consumer; of a durable, what cannot be changed later. */
+export interface ConsumerOptions {
+  readonly durable: string | undefined;
+  readonly pattern: string;
+  readonly from: StartFrom;
+  readonly ackWaitMs: number;
+  readonly maxDeliveries: number;
+  readonly backoffMs: readonly number[];
+}
+
+/** What a consumer lives on. */
+export interface ConsumerContext {
+  readonly stream: Stream;
+  readonly deadlines: Deadlines;
+  readonly clock: Clock;
+}
+
+/** The reason of a dead letter after the last delivery. */
+export const MAX_DELIVERIES = "max deliveries";
+
+/**
+ * A position in a stream, shared by its members, and everything on the way between the two.
+ *
+ * What is to be delivered again goes first, then the stream in order. Members that have room stand
+ * in a row; the first one gets the next message and, if it still has room, goes to the row's end.
+ */
+export class Consumer implements DeliveryOwner, MemberOwner {
+  readonly options: ConsumerOptions;
+  readonly deadLetters: DeadLetterStore<StoredMessage> = new DeadLetterStore();
+  readonly #context: ConsumerContext;
+  readonly #matches: ((subject: string) => boolean) | undefined;
+  readonly #members = new Set<Member>();
+  readonly #unsettled = new Bag<Delivery>();
+  #row = new Fifo<Member>();
+  #again = new Fifo<Delivery>();
+  /** The first sequence that was not looked at. */
+  #position: number;
+  /** Whether nothing in the stream from the position on is for us: then the position may lag. */
+  #caughtUp = false;
+  #lineHint = 0;
+
+  constructor(options: ConsumerOptions, context: ConsumerContext) {
+    this.options = options;
+    this.#context = context;
+    const { pattern } = options;
+    // A literal pattern walks its subject's own line and matches nothing.
+    this.#matches = hasWildcard(pattern) ? cached(compilePattern(pattern)) : undefined;
+    this.#position = startOf(options.from, context.stream);
+  }
+
+  /** How many subscriptions share it. */
+  get memberCount(): number {
+    return this.#members.size;
+  }
+
+  /** How many messages are on their way: buffered, held, waiting again or delayed. */
+  get unsettledCount(): number {
+    return this.#unsettled.size;
+  }
+
+  /** A new subscription. */
+  join(maxInFlight: number, sink: MemberSink): Member {
+    const member = new Member(maxInFlight, sink, this);
+    // From now on there is somebody to take over what another one lets lie.
+    if (this.#members.size === 1) for (const other of this.#members) this.#watchBuffer(other);
+    this.#members.add(member);
+    this.#row.push(member);
+    member.inRow = true;
+    this.#pump();
+    return member;
+  }
+
+  /** Ends a subscription: what it has buffered goes to the others at once. */
+  leave(member: Member): void {
+    if (!member.isOpen) return;
+    member.isOpen = false;
+    this.#members.delete(member);
+    this.#context.deadlines.clear(member);
+    for (const delivery of member.buffer.drain()) this.#takeBack(member, delivery);
+    if (member.inRow) {
+      const others = this.#row.drain().filter((other) => other !== member);
+      for (const other of others) this.#row.push(other);
+      member.inRow = false;
+    }
+    this.#pump();
+  }
+
+  /** A message that was just stored and is for this consumer. */
+  offer(message: StoredMessage): void {
+    if (!this.#caughtUp || message.sequence < this.#position) return;
+    this.#position = message.sequence;
+    // If somebody has room, nothing waits to be delivered again.
+    if (this.#row.size > 0) {
+      this.#position += 1;
+      this.#give(this.#newDelivery(message));
+    } else {
+      this.#caughtUp = false;
+    }
+  }
+
+  /** The program takes what is first in its buffer. */
+  take(member: Member): Delivery | undefined {
+    const delivery = member.buffer.shift();
+    if (delivery === undefined) return undefined;
+    if (member.buffer.size === 0) this.#context.deadlines.clear(member);
+    this.#hand(delivery, member);
+    return delivery;
+  }
+
+  /** How long the ack wait of a delivery is. */
+  waitMs(count: number): number {
+    const { backoffMs, ackWaitMs } = this.options;
+    return backoffMs[Math.min(count, backoffMs.length) - 1] ?? ackWaitMs;
+  }
+
+  /** Settles a held delivery for good. */
+  finish(delivery: Delivery): void {
+    this.#context.deadlines.clear(delivery);
+    this.#unsettled.remove(delivery);
+    delivery.state = "done";
+    this.#release(delivery);
+    this.#pump();
+  }
+
+  /** Settles a held delivery: again, after a delay. */
+  retry(delivery: Delivery, delayMs: number): void {
+    const { deadlines } = this.#context;
+    deadlines.clear(delivery);
+    this.#release(delivery);
+    if (delivery.count >= this.options.maxDeliveries) {
+      this.#bury(delivery);
+    } else if (delayMs > 0) {
+      delivery.state = "delayed";
+      deadlines.set(delivery, deadlines.nowMs + delayMs);
+    } else {
+      this.#wait(delivery);
+    }
+    this.#pump();
+  }
+
+  /** Starts the ack wait of a held delivery again. */
+  extend(delivery: Delivery): void {
+    const { deadlines } = this.#context;
+    deadlines.set(delivery, deadlines.nowMs + this.waitMs(delivery.count));
+  }
+
+  /** Brings a dead letter back, with all deliveries to go. */
+  replay(message: StoredMessage): void {
+    this.#wait(this.#newDelivery(message));
+    this.#pump();
+  }
+
+  /** Ends it: deliveries come to nothing, members are told. */
+  delete(): void {
+    const { deadlines } = this.#context;
+    const members = [...this.#members];
+    for (const member of members) member.isOpen = false;
+    this.#members.clear();
+    this.#again.clear();
+    this.#row.clear();
+    for (const delivery of this.#unsettled.drain()) {
+      deadlines.clear(delivery);
+      if (delivery.state === "held") this.#release(delivery);
+      delivery.state = "gone";
+    }
+    this.deadLetters.clear();
+    for (const member of members) {
+      member.inRow = false;
+      member.buffer.clear();
+      deadlines.clear(member);
+      member.sink.consumerDeleted();
+    }
+  }
+
+  timeOver(delivery: Delivery): void {
+    if (delivery.state === "held") {
+      this.#release(delivery);
+      if (delivery.count >= this.options.maxDeliveries) this.#bury(delivery);
+      else this.#wait(delivery);
+    } else {
+      this.#wait(delivery);
+    }
+    this.#pump();
+  }
+
+  stalled(member: Member): void {
+    const { nowMs } = this.#context.deadlines;
+    // Alone it would get everything back: it is left to it until somebody joins.
+    if (this.#members.size < 2) return;
+    for (let first = member.buffer.peek(); first; first = member.buffer.peek()) {
+      if (first.dueMs > nowMs) break;
+      member.buffer.shift();
+      this.#takeBack(member, first);
+    }
+    this.#watchBuffer(member);
+    this.#enterRow(member);
+    this.#pump();
+  }
+
+  #pump(): void {
+    for (;;) {
+      if (this.#row.size === 0) return;
+      const delivery = this.#next();
+      if (delivery === undefined) return;
+      this.#give(delivery);
+    }
+  }
+
+  #next(): Delivery | undefined {
+    const again = this.#again.shift();
+    if (again !== undefined) return again;
+    if (this.#caughtUp) return undefined;
+    const message = this.#matches === undefined ? this.#nextOnSubject() : this.#nextMatch();
+    if (message !== undefined) {
+      this.#position = message.sequence + 1;
+      return this.#newDelivery(message);
+    }
+    this.#caughtUp = true;
+    this.#position = Math.max(this.#position, this.#context.stream.nextSequence);
+    return undefined;
+  }
+
+  #nextOnSubject(): StoredMessage | undefined {
+    const { stream } = this.#context;
+    const line = stream.line(this.options.pattern);
+    if (line === undefined) return undefined;
+    const index = line.indexFrom(this.#position, this.#lineHint);
+    const sequence = line.at(index);
+    if (sequence === undefined) return undefined;
+    this.#lineHint = index + 1;
+    return stream.get(sequence);
+  }
+
+  #nextMatch(): StoredMessage | undefined {
+    const { stream } = this.#context;
+    const { nextSequence } = stream;
+    let sequence = Math.max(this.#position, stream.firstSequence);
+    for (; sequence < nextSequence; sequence++) {
+      const message = stream.get(sequence);
+      if (message && this.#matches?.(message.subject)) return message;
+    }
+    return undefined;
+  }
+
+  #newDelivery(message: StoredMessage): Delivery {
+    const delivery = new Delivery(message, this);
+    this.#unsettled.add(delivery);
+    return delivery;
+  }
+
+  /** To the first of the row, which must not be empty. */
+  #give(delivery: Delivery): void {
+    const member = this.#row.shift() as Member;
+    member.inFlight += 1;
+    delivery.member = member;
+    if (member.inFlight < member.maxInFlight) this.#row.push(member);
+    else member.inRow = false;
+    if (member.sink.isWaiting) {
+      this.#hand(delivery, member);
+      member.sink.receive(delivery);
+      return;
+    }
+    delivery.state = "buffered";
+    delivery.dueMs = this.#context.deadlines.nowMs + this.waitMs(delivery.count + 1);
+    member.buffer.push(delivery);
+    if (this.#members.size > 1 && member.slot < 0) this.#watchBuffer(member);
+  }
+
+  /** The program has it from now on. */
+  #hand(delivery: Delivery, member: Member): void {
+    const { deadlines } = this.#context;
+    delivery.state = "held";
+    delivery.count += 1;
+    member.held += 1;
+    deadlines.set(delivery, deadlines.nowMs + this.waitMs(delivery.count));
+  }
+
+  /** The program does not have it any more. */
+  #release(delivery: Delivery): void {
+    const { member } = delivery;
+    if (member === undefined) return;
+    delivery.member = undefined;
+    member.inFlight -= 1;
+    member.held -= 1;
+    this.#enterRow(member);
+    if (member.held === 0) member.sink.idle();
+  }
+
+  #takeBack(member: Member, delivery: Delivery): void {
+    member.inFlight -= 1;
+    delivery.member = undefined;
+    this.#wait(delivery);
+  }
+
+  #enterRow(member: Member): void {
+    if (member.inRow || !member.isOpen || member.inFlight >= member.maxInFlight) return;
+    member.inRow = true;
+    this.#row.push(member);
+  }
+
+  #wait(delivery: Delivery): void {
+    delivery.state = "waiting";
+    this.#again.push(delivery);
+  }
+
+  #watchBuffer(member: Member): void {
+    const first = member.buffer.peek();
+    if (first) this.#context.deadlines.set(member, first.dueMs);
+  }
+
+  #bury(delivery: Delivery): void {
+    this.#unsettled.remove(delivery);
+    delivery.state = "done";
+    const { message, count } = delivery;
+    this.deadLetters.add({
+      id: String(message.sequence),
+      subject: message.subject,
+      reason: MAX_DELIVERIES,
+      attempts: count,
+      payload: message.payload,
+      headers: message.headers,
+      publishedAtMs: message.publishedAtMs,
+      deadAtMs: this.#context.clock.now(),
+      origin: message,
+    });
+  }
+}
+
+function startOf(from: StartFrom, stream: Stream): number {
+  if (from === "all") return 1;
+  if (from === "new") return stream.nextSequence;
+  return "sequence" in from ? from.sequence : stream.firstAt(from.timeMs);
+}
+
+const MAX_CACHED = 4_096;
+
+function cached(matches: (subject: string) => boolean): (subject: string) => boolean {
+  const known = new Map<string, boolean>();
+  return (subject) => {
+    let result = known.get(subject);
+    if (result === undefined) {
+      result = matches(subject);
+      if (known.size >= MAX_CACHED) known.clear();
+      known.set(subject, result);
+    }
+    return result;
+  };
+}

@@ -1,0 +1,119 @@
+import type { Clock, Headers } from "@busbar/core";
+import { sequenceConflict } from "@busbar/core/adapter";
+import type { Arena } from "./arena.ts";
+import { Consumer, type ConsumerOptions } from "./consumer.ts";
+import type { Deadlines } from "./deadlines.ts";
+import { DedupWindow } from "./dedup-window.ts";
+import { Router } from "./router.ts";
+import { Stream, type StreamLimits } from "./stream.ts";
+import { SubjectTree } from "./subject-tree.ts";
+
+/** What a part of the engine lives on. */
+export interface EngineContext {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  /** Where stored payloads go. */
+  readonly arena: Arena;
+  readonly streamLimits: StreamLimits;
+}
+
+/** A message that is published, checked, not yet stored. */
+export interface Publication {
+  readonly subject: string;
+  /** Whoever calls gives it away: it is stored as it is. */
+  readonly payload: Uint8Array;
+  readonly headers: Headers;
+  readonly messageId: string | undefined;
+  readonly expectedLastSequence: number | undefined;
+}
+
+/** Who listens live: called for each message, copies what it keeps. */
+export type LiveTarget = (subject: string, payload: Uint8Array, headers: Headers) => void;
+
+/** Pubsub of one namespace: the stream, its consumers, and those who listen live. */
+export class MessageHub {
+  readonly stream: Stream;
+  readonly live: Router<LiveTarget> = new Router();
+  readonly #context: EngineContext;
+  readonly #dedup: DedupWindow<number>;
+  readonly #durables = new Map<string, Consumer>();
+  readonly #interested = new SubjectTree<Consumer>();
+
+  constructor(context: EngineContext, dedupWindowMs: number) {
+    this.#context = context;
+    this.#dedup = new DedupWindow(dedupWindowMs);
+    this.stream = new Stream(context.streamLimits, context.deadlines);
+  }
+
+  /** How many consumers there are, durable and ephemeral. */
+  get consumerCount(): number {
+    return this.#interested.size;
+  }
+
+  /** How many of them are durable. */
+  get durableCount(): number {
+    return this.#durables.size;
+  }
+
+  /** How many message ids are remembered. */
+  get dedupCount(): number {
+    return this.#dedup.size;
+  }
+
+  /** Every consumer. */
+  consumers(): Iterable<Consumer> {
+    return this.#interested.values();
+  }
+
+  /** Stores and delivers. @throws BusError `CONFLICT` */
+  publish(publication: Publication): { readonly sequence: number; readonly duplicate: boolean } {
+    const { subject, payload, headers, messageId, expectedLastSequence } = publication;
+    const { stream } = this;
+    const { nowMs } = this.#context.deadlines;
+    if (messageId !== undefined) {
+      const first = this.#dedup.find(messageId, nowMs);
+      if (first !== undefined) return { sequence: first, duplicate: true };
+    }
+    if (expectedLastSequence !== undefined) {
+      const last = stream.line(subject)?.last ?? 0;
+      if (last !== expectedLastSequence) {
+        throw sequenceConflict(subject, expectedLastSequence, last);
+      }
+    }
+    const sequence = stream.nextSequence;
+    if (messageId !== undefined) this.#dedup.add(messageId, sequence, nowMs);
+    const publishedAtMs = this.#context.clock.now();
+    const message = { sequence, subject, payload, headers, publishedAtMs, storedMs: nowMs };
+    stream.append(message);
+    for (const consumer of this.#interested.match(subject)) consumer.offer(message);
+    if (this.live.size > 0) this.notify(subject, payload, headers);
+    return { sequence, duplicate: false };
+  }
+
+  /** To those who listen live. */
+  notify(subject: string, payload: Uint8Array, headers: Headers): void {
+    for (const target of this.live.select(subject)) target(subject, payload, headers);
+  }
+
+  /** The durable of this name. */
+  durable(name: string): Consumer | undefined {
+    return this.#durables.get(name);
+  }
+
+  /** A new consumer. */
+  addConsumer(options: ConsumerOptions): Consumer {
+    const { clock, deadlines } = this.#context;
+    const consumer = new Consumer(options, { stream: this.stream, clock, deadlines });
+    this.#interested.add(options.pattern, consumer);
+    if (options.durable !== undefined) this.#durables.set(options.durable, consumer);
+    return consumer;
+  }
+
+  /** Ends a consumer. */
+  removeConsumer(consumer: Consumer): void {
+    const { pattern, durable } = consumer.options;
+    this.#interested.remove(pattern, consumer);
+    if (durable !== undefined) this.#durables.delete(durable);
+    consumer.delete();
+  }
+}

@@ -1,0 +1,113 @@
+import { Fifo } from "./fifo.ts";
+import type { StoredJob } from "./stored-job.ts";
+
+/** The ready jobs of one priority, lowest rank first. */
+class Lane {
+  /** Those that came in order: nearly all. */
+  readonly #fresh = new Fifo<StoredJob>();
+  /** Those that came back, or late: a heap by rank. */
+  readonly #back: StoredJob[] = [];
+  /** Of the last one of `#fresh`. */
+  #lastRank = 0;
+
+  get size(): number {
+    return this.#fresh.size + this.#back.length;
+  }
+
+  add(job: StoredJob): void {
+    if (this.#fresh.size === 0 || job.rank > this.#lastRank) {
+      this.#lastRank = job.rank;
+      this.#fresh.push(job);
+    } else {
+      siftUp(this.#back, job);
+    }
+  }
+
+  take(): StoredJob | undefined {
+    const back = this.#back[0];
+    if (back === undefined) return this.#fresh.shift();
+    const fresh = this.#fresh.peek();
+    if (fresh !== undefined && fresh.rank < back.rank) return this.#fresh.shift();
+    takeFirst(this.#back);
+    return back;
+  }
+}
+
+/** The ready jobs of a queue: highest priority first, then lowest rank. */
+export class ReadyJobs {
+  #lanes: (Lane | undefined)[] = [];
+  /** One bit for every priority that has jobs. */
+  #filled = 0;
+  #size = 0;
+
+  /** How many there are. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Adds a job. */
+  add(job: StoredJob): void {
+    const { priority } = job.content;
+    let lane = this.#lanes[priority];
+    if (lane === undefined) {
+      lane = new Lane();
+      this.#lanes[priority] = lane;
+    }
+    lane.add(job);
+    this.#filled |= 1 << priority;
+    this.#size += 1;
+  }
+
+  /** Takes the next one. */
+  take(): StoredJob | undefined {
+    if (this.#size === 0) return undefined;
+    const priority = 31 - Math.clz32(this.#filled);
+    const lane = this.#lanes[priority] as Lane;
+    const job = lane.take();
+    if (lane.size === 0) this.#filled &= ~(1 << priority);
+    this.#size -= 1;
+    return job;
+  }
+
+  /** Removes all. @returns how many. */
+  clear(): number {
+    const size = this.#size;
+    this.#lanes = [];
+    this.#filled = 0;
+    this.#size = 0;
+    return size;
+  }
+}
+
+function siftUp(heap: StoredJob[], job: StoredJob): void {
+  let slot = heap.length;
+  heap.push(job);
+  while (slot > 0) {
+    const parent = (slot - 1) >> 1;
+    const above = heap[parent] as StoredJob;
+    if (above.rank <= job.rank) break;
+    heap[slot] = above;
+    slot = parent;
+  }
+  heap[slot] = job;
+}
+
+function takeFirst(heap: StoredJob[]): void {
+  const last = heap.pop() as StoredJob;
+  const { length } = heap;
+  if (length === 0) return;
+  let slot = 0;
+  for (;;) {
+    let child = 2 * slot + 1;
+    if (child >= length) break;
+    const right = child + 1;
+    if (right < length && (heap[right] as StoredJob).rank < (heap[child] as StoredJob).rank) {
+      child = right;
+    }
+    const below = heap[child] as StoredJob;
+    if (below.rank >= last.rank) break;
+    heap[slot] = below;
+    slot = child;
+  }
+  heap[slot] = last;
+}

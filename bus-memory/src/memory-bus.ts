@@ -1,0 +1,101 @@
+import {
+  type Bus,
+  type BusStatus,
+  type Capabilities,
+  type CloseOptions,
+  type CloseReport,
+  type ResolvedMemoryConfig,
+  VirtualClock,
+} from "@busbar/core";
+import { Lifecycle, resolveDrain, StatusHub } from "@busbar/core/adapter";
+import { BusContext } from "./bus-context.ts";
+import { MemoryJobQueue } from "./memory-job-queue.ts";
+import { MemoryKvStore } from "./memory-kv-store.ts";
+import { MemoryPubsub } from "./memory-pubsub.ts";
+import { MemoryRpc } from "./memory-rpc.ts";
+import type { AttachedBus, MemoryServer } from "./memory-server.ts";
+import { VERSION } from "./version.ts";
+
+const DEFAULT_DRAIN_MS = 5_000;
+const SERVER = `bus-memory ${VERSION}`;
+
+/** The four contracts on a {@link MemoryServer}. */
+export class MemoryBus implements Bus, AttachedBus {
+  readonly pubsub: MemoryPubsub;
+  readonly rpc: MemoryRpc;
+  readonly kv: MemoryKvStore;
+  readonly jobs: MemoryJobQueue;
+  readonly capabilities: Capabilities;
+  readonly #context: BusContext;
+  readonly #release: () => void;
+
+  /** `release` is called when the bus is closed. */
+  constructor(config: ResolvedMemoryConfig, server: MemoryServer, release: () => void) {
+    const clock = config.clock ?? server.clock;
+    const namespace = server.namespace(config.namespace, config.dedupWindowMs);
+    const lifecycle = new Lifecycle("the bus", clock);
+    const status = new StatusHub();
+    const context = new BusContext(config, { server, namespace, clock, lifecycle, status });
+    this.#context = context;
+    this.#release = release;
+    this.pubsub = new MemoryPubsub(context);
+    this.rpc = new MemoryRpc(context);
+    this.kv = new MemoryKvStore(context);
+    this.jobs = new MemoryJobQueue(context);
+    this.capabilities = capabilitiesOf(context);
+    server.attach(this);
+    context.ownDeadlines?.start();
+    status.emit({ type: "connected", server: SERVER });
+  }
+
+  get pendingRequests(): number {
+    return this.rpc.pendingRequests;
+  }
+
+  get ownDeadlines(): BusContext["ownDeadlines"] {
+    return this.#context.ownDeadlines;
+  }
+
+  status(): AsyncIterable<BusStatus> {
+    return this.#context.status.subscribe();
+  }
+
+  async close(options?: CloseOptions): Promise<CloseReport> {
+    const drainMs = resolveDrain(options?.drainMs, DEFAULT_DRAIN_MS);
+    return this.#context.lifecycle.close(drainMs, async () => this.#finish());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #finish(): void {
+    const context = this.#context;
+    context.end();
+    this.jobs.end();
+    context.ownDeadlines?.stop();
+    context.server.detach(this);
+    this.#release();
+    context.status.emit({ type: "closed", reason: "close was called" });
+  }
+}
+
+function capabilitiesOf({ config, clock }: BusContext): Capabilities {
+  return Object.freeze({
+    backend: "memory",
+    server: SERVER,
+    ackMeaning: "memory",
+    persistent: false,
+    settleDurability: Object.freeze({ pubsub: "none", jobs: "none" }),
+    dedupDurability: Object.freeze({ pubsub: "none", jobs: "none" }),
+    dedupWindowMs: config.dedupWindowMs,
+    maxPayloadBytes: config.maxPayloadBytes,
+    timerGranularityMs: clock instanceof VirtualClock ? 1 : REAL_TIMER_GRANULARITY_MS,
+    crossProcess: false,
+    keyTtl: true,
+    keyTtlGranularityMs: 1,
+  } as const);
+}
+
+/** What a loaded machine's timers are late by. */
+const REAL_TIMER_GRANULARITY_MS = 15;

@@ -1,0 +1,166 @@
+import type { AckOptions, ClaimedJob, Headers, JobLease, JobNakOptions } from "@busbar/core";
+import {
+  alreadySettled,
+  checkJobLease,
+  checkReason,
+  jobLeaseLost,
+  resolveDelay,
+} from "@busbar/core/adapter";
+import type { BusContext } from "./bus-context.ts";
+import { Alarm } from "./engine/deadlines.ts";
+import type { Queue } from "./engine/queue.ts";
+import type { StoredJob } from "./engine/stored-job.ts";
+import type { LeaseWatcher, WorkerHand } from "./worker-hand.ts";
+
+/** A job in the hands of a worker. */
+export class MemoryClaimedJob implements ClaimedJob, LeaseWatcher {
+  readonly id: string;
+  readonly queue: string;
+  readonly payload: Uint8Array;
+  readonly headers: Headers;
+  readonly dedupKey: string | undefined;
+  readonly priority: number;
+  readonly attempt: number;
+  readonly maxAttempts: number;
+  readonly fence: number;
+  readonly enqueuedAtMs: number;
+  readonly #context: BusContext;
+  readonly #hand: WorkerHand;
+  readonly #queue: Queue;
+  readonly #job: StoredJob;
+  readonly #leaseMs: number;
+  /** The end of the lease by the worker's own clock. */
+  #deadlineMs: number;
+  #isSettled = false;
+  #lease: JobLease | undefined = undefined;
+  #lost: AbortController | undefined = undefined;
+  #alarm: Alarm | undefined = undefined;
+
+  constructor(
+    job: StoredJob,
+    leaseMs: number,
+    parts: { readonly context: BusContext; readonly hand: WorkerHand; readonly queue: Queue },
+  ) {
+    const { context, hand, queue } = parts;
+    const { content } = job;
+    this.id = job.id;
+    this.queue = queue.name;
+    this.payload = context.received(content.payload);
+    this.headers = content.headers;
+    this.dedupKey = content.dedupKey;
+    this.priority = content.priority;
+    this.attempt = job.attempt;
+    this.maxAttempts = content.maxAttempts;
+    this.fence = job.fence;
+    this.enqueuedAtMs = content.enqueuedAtMs;
+    this.#context = context;
+    this.#hand = hand;
+    this.#queue = queue;
+    this.#job = job;
+    this.#leaseMs = leaseMs;
+    this.#deadlineMs = context.nowMs + leaseMs;
+  }
+
+  get lease(): JobLease {
+    this.#lease ??= new LeaseView(
+      () => this.#expiresAtMs(),
+      () => this.#watchLease(),
+    );
+    return this.#lease;
+  }
+
+  async heartbeat(options?: { readonly leaseMs?: number }): Promise<void> {
+    const leaseMs = options?.leaseMs === undefined ? this.#leaseMs : checkJobLease(options.leaseMs);
+    const nowMs = this.#check();
+    this.#deadlineMs = nowMs + leaseMs;
+    if (this.#alarm) this.#context.deadlines.set(this.#alarm, this.#deadlineMs);
+    if (this.#job.state === "leased") this.#queue.renew(this.#job, leaseMs);
+  }
+
+  async ack(_options?: AckOptions): Promise<void> {
+    if (this.#settle()) this.#queue.finish(this.#job);
+  }
+
+  async nak(options?: JobNakOptions): Promise<void> {
+    const delayMs = resolveDelay(options?.delayMs);
+    const reason = options?.reason === undefined ? undefined : checkReason(options.reason);
+    if (this.#settle()) this.#queue.retry(this.#job, delayMs, reason);
+  }
+
+  async deadLetter(reason: string): Promise<void> {
+    const checked = checkReason(reason);
+    if (this.#settle()) this.#queue.giveUp(this.#job, checked);
+  }
+
+  abandon(): void {
+    this.#stopWatching();
+    // Whoever has not asked for the signal is not told; the first abort counts.
+    this.#lost?.abort(jobLeaseLost(this.queue, this.id, this.attempt));
+  }
+
+  /** True if the engine has something to do: after a purge it has not. */
+  #settle(): boolean {
+    this.#check();
+    this.#isSettled = true;
+    this.#stopWatching();
+    return this.#job.state === "leased";
+  }
+
+  /** @throws BusError unless the lease is the worker's. */
+  #check(): number {
+    const nowMs = this.#context.enterSettle();
+    if (this.#isSettled) throw alreadySettled(`attempt ${this.attempt} of job ${this.id}`);
+    const { state, fence } = this.#job;
+    const isOurs = fence === this.fence && (state === "leased" || state === "gone");
+    if (isOurs && nowMs < this.#deadlineMs) return nowMs;
+    this.abandon();
+    throw jobLeaseLost(this.queue, this.id, this.attempt);
+  }
+
+  #expiresAtMs(): number {
+    const { clock } = this.#context;
+    return clock.now() + (this.#deadlineMs - clock.monotonic());
+  }
+
+  #watchLease(): AbortSignal {
+    if (this.#lost === undefined) {
+      this.#lost = new AbortController();
+      if (this.#context.isOver && !this.#isSettled) this.abandon();
+      else if (!this.#isSettled) this.#startWatching();
+    }
+    // A process that was paused finds out here, before its timers do.
+    if (this.#alarm) this.#context.tick();
+    return this.#lost.signal;
+  }
+
+  #startWatching(): void {
+    this.#alarm = new Alarm(() => this.abandon());
+    this.#hand.watchers.add(this);
+    this.#context.deadlines.set(this.#alarm, this.#deadlineMs);
+  }
+
+  #stopWatching(): void {
+    if (this.#alarm === undefined) return;
+    this.#context.deadlines.clear(this.#alarm);
+    this.#hand.watchers.delete(this);
+    this.#alarm = undefined;
+  }
+}
+
+class LeaseView implements JobLease {
+  readonly #expiresAtMs: () => number;
+  readonly #lost: () => AbortSignal;
+
+  constructor(expiresAtMs: () => number, lost: () => AbortSignal) {
+    this.#expiresAtMs = expiresAtMs;
+    this.#lost = lost;
+  }
+
+  get expiresAtMs(): number {
+    return this.#expiresAtMs();
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost();
+  }
+}

@@ -1,0 +1,150 @@
+import type {
+  ClaimedJob,
+  ClaimOptions,
+  DeadLetters,
+  EnqueueOptions,
+  EnqueueResult,
+  Job,
+  JobQueue,
+  QueueStats,
+} from "@busbar/core";
+import {
+  checkName,
+  type ResolvedJob,
+  resolveClaimOptions,
+  resolveJob,
+  resolveTimeout,
+} from "@busbar/core/adapter";
+import type { BusContext } from "./bus-context.ts";
+import type { Queue } from "./engine/queue.ts";
+import type { StoredJob } from "./engine/stored-job.ts";
+import { MemoryClaimedJob } from "./memory-claimed-job.ts";
+import { MemoryDeadLetters } from "./memory-dead-letters.ts";
+import { PendingClaim } from "./pending-claim.ts";
+import { WorkerHand } from "./worker-hand.ts";
+
+const EMPTY: QueueStats = Object.freeze({
+  ready: 0,
+  delayed: 0,
+  leased: 0,
+  dead: 0,
+  paused: false,
+});
+
+/** Job queues on a namespace. */
+export class MemoryJobQueue implements JobQueue {
+  readonly deadLetters: DeadLetters;
+  readonly #context: BusContext;
+  readonly #hand: WorkerHand;
+  readonly #pending = new Set<PendingClaim>();
+
+  constructor(context: BusContext) {
+    const { namespace, lifecycle } = context;
+    this.#context = context;
+    this.#hand = new WorkerHand(context);
+    this.deadLetters = new MemoryDeadLetters(context, "queue", (name) => namespace.findQueue(name));
+    lifecycle.add(this.#hand);
+    lifecycle.signal.addEventListener("abort", () => {
+      for (const claim of this.#pending) claim.close();
+    });
+  }
+
+  async enqueue(queue: string, job: Job, options?: EnqueueOptions): Promise<EnqueueResult> {
+    const existing = this.#find(queue);
+    checkEnqueue(options);
+    const checked = resolveJob(job, queue, this.#context.config.maxPayloadBytes);
+    const found = existing ?? this.#context.namespace.useQueue(queue);
+    const result = this.#add(found, job, checked);
+    found.dispatch();
+    return result;
+  }
+
+  async enqueueMany(
+    queue: string,
+    jobs: readonly Job[],
+    options?: EnqueueOptions,
+  ): Promise<EnqueueResult[]> {
+    const existing = this.#find(queue);
+    checkEnqueue(options);
+    const { maxPayloadBytes } = this.#context.config;
+    const resolved = jobs.map((job) => [job, resolveJob(job, queue, maxPayloadBytes)] as const);
+    const found = existing ?? this.#context.namespace.useQueue(queue);
+    const results = resolved.map(([job, checked]) => this.#add(found, job, checked));
+    found.dispatch();
+    return results;
+  }
+
+  async claim(queue: string, options: ClaimOptions): Promise<ClaimedJob[]> {
+    const existing = this.#find(queue);
+    const { leaseMs, max, waitMs, signal } = resolveClaimOptions(options);
+    signal?.throwIfAborted();
+    const found = existing ?? this.#context.namespace.useQueue(queue);
+    const terms = { max, leaseMs, holder: this.#hand };
+    const jobs = found.claim(terms);
+    if (jobs.length > 0 || waitMs === 0) return this.#hold(found, jobs, leaseMs);
+    const hold = (granted: StoredJob[]): ClaimedJob[] => this.#hold(found, granted, leaseMs);
+    const wanted = { queue: found, terms, waitMs, signal, hold };
+    return new PendingClaim(this.#context, this.#pending, wanted).wait();
+  }
+
+  async stats(queue: string): Promise<QueueStats> {
+    return this.#find(queue)?.stats ?? EMPTY;
+  }
+
+  async pause(queue: string): Promise<void> {
+    this.#use(queue).pause();
+  }
+
+  async resume(queue: string): Promise<void> {
+    this.#use(queue).resume();
+  }
+
+  async purge(queue: string): Promise<number> {
+    return this.#find(queue)?.purge() ?? 0;
+  }
+
+  async deleteQueue(queue: string): Promise<boolean> {
+    this.#find(queue);
+    return this.#context.namespace.deleteQueue(queue);
+  }
+
+  /** The bus is closed: leases that somebody watches are given up. */
+  end(): void {
+    this.#hand.end();
+  }
+
+  #find(queue: string): Queue | undefined {
+    this.#context.enter();
+    const found = this.#context.namespace.findQueue(queue);
+    if (found === undefined) checkName("queue", queue);
+    return found;
+  }
+
+  #use(queue: string): Queue {
+    return this.#find(queue) ?? this.#context.namespace.useQueue(queue);
+  }
+
+  #add(queue: Queue, job: Job, checked: ResolvedJob): EnqueueResult {
+    const { server } = this.#context;
+    const { payload, headers, dedupKey, priority, maxAttempts, delayMs, runAtMs } = checked;
+    const enqueuedAtMs = server.clock.now();
+    // Text was encoded into bytes that nobody else has.
+    const own = typeof job.payload === "string" ? payload : server.engine.arena.copy(payload);
+    return queue.enqueue(
+      { payload: own, headers, dedupKey, priority, maxAttempts, enqueuedAtMs },
+      runAtMs === undefined ? delayMs : runAtMs - enqueuedAtMs,
+    );
+  }
+
+  #hold(queue: Queue, jobs: readonly StoredJob[], leaseMs: number): ClaimedJob[] {
+    const parts = { context: this.#context, hand: this.#hand, queue };
+    this.#hand.take(jobs.length);
+    return jobs.map((job) => new MemoryClaimedJob(job, leaseMs, parts));
+  }
+}
+
+function checkEnqueue(options: EnqueueOptions | undefined): void {
+  if (options === undefined) return;
+  if (options.timeoutMs !== undefined) resolveTimeout(options.timeoutMs);
+  options.signal?.throwIfAborted();
+}

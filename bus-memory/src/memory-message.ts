@@ -1,0 +1,86 @@
+import {
+  type AckOptions,
+  BusError,
+  type Headers,
+  type Message,
+  type NakOptions,
+  type TermOptions,
+} from "@busbar/core";
+import { alreadySettled, checkReason, resolveDelay } from "@busbar/core/adapter";
+import type { BusContext } from "./bus-context.ts";
+import type { Consumer } from "./engine/consumer.ts";
+import type { Delivery } from "./engine/delivery.ts";
+
+/** A delivery in the hands of the program. */
+export class MemoryMessage implements Message {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly headers: Headers;
+  readonly sequence: number;
+  readonly publishedAtMs: number;
+  readonly deliveryCount: number;
+  readonly #context: BusContext;
+  readonly #consumer: Consumer;
+  readonly #delivery: Delivery;
+  /** The end of the ack wait by the program's own clock. */
+  #deadlineMs: number;
+  #isSettled = false;
+
+  constructor(context: BusContext, consumer: Consumer, delivery: Delivery) {
+    const { message, count } = delivery;
+    this.subject = message.subject;
+    this.payload = context.received(message.payload);
+    this.headers = message.headers;
+    this.sequence = message.sequence;
+    this.publishedAtMs = message.publishedAtMs;
+    this.deliveryCount = count;
+    this.#context = context;
+    this.#consumer = consumer;
+    this.#delivery = delivery;
+    this.#deadlineMs = context.nowMs + consumer.waitMs(count);
+  }
+
+  async ack(_options?: AckOptions): Promise<void> {
+    if (this.#settle()) this.#consumer.finish(this.#delivery);
+  }
+
+  async nak(options?: NakOptions): Promise<void> {
+    const delayMs = resolveDelay(options?.delayMs);
+    if (this.#settle()) this.#consumer.retry(this.#delivery, delayMs);
+  }
+
+  async term(options?: TermOptions): Promise<void> {
+    if (options?.reason !== undefined) checkReason(options.reason);
+    if (this.#settle()) this.#consumer.finish(this.#delivery);
+  }
+
+  async extend(): Promise<void> {
+    const nowMs = this.#check();
+    this.#deadlineMs = nowMs + this.#consumer.waitMs(this.deliveryCount);
+    if (this.#delivery.state === "held") this.#consumer.extend(this.#delivery);
+  }
+
+  /** True if the engine has something to do: after its durable was deleted it has not. */
+  #settle(): boolean {
+    this.#check();
+    this.#isSettled = true;
+    return this.#delivery.state === "held";
+  }
+
+  /** @throws BusError unless this is the delivery that counts. */
+  #check(): number {
+    const nowMs = this.#context.enterSettle();
+    if (this.#isSettled) {
+      throw alreadySettled(`delivery ${this.deliveryCount} of message ${this.sequence}`);
+    }
+    const { state, count } = this.#delivery;
+    const isOurs = state === "gone" || (state === "held" && count === this.deliveryCount);
+    if (isOurs && nowMs < this.#deadlineMs) return nowMs;
+    const { subject, sequence, deliveryCount } = this;
+    throw new BusError(
+      "LEASE_LOST",
+      `the ack wait of message ${sequence} on ${subject} (delivery ${deliveryCount}) is over: nothing was changed`,
+      { details: { subject, sequence, deliveryCount } },
+    );
+  }
+}
