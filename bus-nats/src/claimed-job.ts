@@ -32,6 +32,29 @@ export interface JobTools {
   readonly link: Link;
   readonly ledger: Ledger;
   readonly deadLetters: NatsDeadLetters;
+  /** Claims whose lease the server may forget when it is killed; see {@link reassertLeases}. */
+  readonly atRisk: Set<NatsClaimedJob>;
+}
+
+/**
+ * A killed server comes back with the ack waits of deliveries, but cut to whole seconds: up to one
+ * second early.
+ */
+const RESTART_ERROR_MS = 1_000;
+/**
+ * A server that comes back looks for ended ack waits not before this long after its start
+ * (`readStoredState` in server/consumer.go). Clients that dial more often are back before.
+ */
+const FIRST_CHECK_MS = 500;
+
+/**
+ * A lease other than the default one, or renewed by a heartbeat, is a recent note of the server, which
+ * a kill may lose. After a reconnect its holder says it again, with what is left of it. Only where we
+ * dial so often that nobody can have been handed the job meanwhile.
+ */
+export function reassertLeases(tools: JobTools, reconnectWaitMs: number): void {
+  if (reconnectWaitMs * 1.25 >= FIRST_CHECK_MS) return;
+  for (const job of [...tools.atRisk]) job.reassert();
 }
 
 /** A delivery of a job, as it came. */
@@ -127,6 +150,8 @@ export class NatsClaimedJob implements ClaimedJob {
   #headers: Headers | undefined;
   #leaseMs: number;
   #deadline: number;
+  /** When the server last took the lease in. */
+  #confirmedAt: number;
   #settled = false;
   #lease: NatsJobLease | undefined;
 
@@ -138,7 +163,9 @@ export class NatsClaimedJob implements ClaimedJob {
     this.#tools = tools;
     this.#delivery = delivery;
     this.#leaseMs = lease.leaseMs;
+    this.#confirmedAt = lease.startedAt;
     this.#deadline = lease.startedAt + lease.leaseMs - settleMarginMs(lease.leaseMs);
+    if (lease.leaseMs !== DEFAULT_JOB_LEASE_MS) this.#watch();
     this.payload = delivery.raw.data;
     this.priority = priorityOfSubject(delivery.raw.subject);
     const { attempt, maxAttempts } = attemptsOf(delivery);
@@ -173,7 +200,7 @@ export class NatsClaimedJob implements ClaimedJob {
   }
 
   get lease(): JobLease {
-    this.#lease ??= new NatsJobLease(this.#tools.link, () => this.#deadline, this.#lostError);
+    this.#lease ??= new NatsJobLease(this.#tools.link, () => this.#end(), this.#lostError);
     return this.#lease;
   }
 
@@ -185,8 +212,42 @@ export class NatsClaimedJob implements ClaimedJob {
     await settleJob(link, this.#delivery, leaseVerb(leaseMs));
     if (this.#settled) return;
     this.#leaseMs = leaseMs;
+    this.#confirmedAt = sentAt;
     this.#deadline = sentAt + leaseMs - settleMarginMs(leaseMs);
+    this.#watch();
     this.#lease?.moved();
+  }
+
+  /** Remembers the lease; forgets, now and then, those that ended without a settle. */
+  #watch(): void {
+    const { atRisk, link } = this.#tools;
+    atRisk.add(this);
+    if (atRisk.size % 1_024 !== 0) return;
+    const now = link.clock.monotonic();
+    for (const job of atRisk) if (job.#end() <= now) atRisk.delete(job);
+  }
+
+  /** Says the rest of the lease to the server again. */
+  reassert(): void {
+    const { link, atRisk } = this.#tools;
+    const now = link.clock.monotonic();
+    const leftMs = this.#end() - now;
+    if (leftMs <= 0) {
+      atRisk.delete(this);
+      return;
+    }
+    settleJob(
+      link,
+      this.#delivery,
+      nakAfter(this.#deadline + settleMarginMs(this.#leaseMs) - now),
+    ).then(
+      () => {
+        this.#confirmedAt = Math.max(this.#confirmedAt, now);
+        this.#lease?.moved();
+      },
+      // Then the earlier end stands.
+      () => undefined,
+    );
   }
 
   ack(options?: AckOptions): Promise<void> {
@@ -241,14 +302,24 @@ export class NatsClaimedJob implements ClaimedJob {
       return Promise.reject(error);
     }
     this.#settled = true;
+    this.#tools.atRisk.delete(this);
     this.#lease?.settled();
     return undefined;
+  }
+
+  /** The end of the lease; earlier if the server may have been restarted since it was confirmed. */
+  #end(): number {
+    const { link } = this.#tools;
+    return link.lostAt < this.#confirmedAt ? this.#deadline : this.#deadline - RESTART_ERROR_MS;
   }
 
   #check(): void {
     if (this.#settled) throw alreadySettled(`job ${this.id} of queue ${this.queue}`);
     const { link } = this.#tools;
-    if (link.clock.monotonic() >= this.#deadline) throw this.#lostError();
+    if (link.clock.monotonic() >= this.#end()) {
+      this.#tools.atRisk.delete(this);
+      throw this.#lostError();
+    }
     if (!link.connected) {
       throw new BusError(
         "DISCONNECTED",
@@ -269,6 +340,7 @@ class NatsJobLease implements JobLease {
   readonly #error: () => BusError;
   readonly #controller = new AbortController();
   #timer: Timer | undefined;
+  #stopListening: (() => void) | undefined;
   #over = false;
 
   constructor(link: Link, deadline: () => number, error: () => BusError) {
@@ -283,7 +355,10 @@ class NatsJobLease implements JobLease {
   }
 
   get lost(): AbortSignal {
-    if (!this.#over) this.#timer ??= this.#arm();
+    if (!this.#over && !this.#timer) {
+      this.#timer = this.#arm();
+      this.#stopListening = this.#link.onDisconnect(() => this.moved());
+    }
     return this.#controller.signal;
   }
 
@@ -296,13 +371,14 @@ class NatsJobLease implements JobLease {
   settled(): void {
     this.#over = true;
     this.#timer?.cancel();
+    this.#stopListening?.();
   }
 
   #arm(): Timer {
     const { clock } = this.#link;
     const onTime = (): void => {
       if (this.#over) return;
-      this.#over = true;
+      this.settled();
       this.#controller.abort(this.#error());
     };
     return clock.setTimer(onTime, Math.max(0, this.#deadline() - clock.monotonic()), {

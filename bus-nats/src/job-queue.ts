@@ -19,7 +19,7 @@ import {
   resolveJob,
   resolveTimeout,
 } from "@busbar/core/adapter";
-import type { JobTools } from "./claimed-job.ts";
+import { type JobTools, reassertLeases } from "./claimed-job.ts";
 import type { NatsContext } from "./context.ts";
 import { NatsDeadLetters } from "./dead-letters.ts";
 import { JobClaims } from "./job-claims.ts";
@@ -55,7 +55,9 @@ export class NatsJobQueue implements JobQueue {
       link: context.link,
       ledger: this.#ledger,
       deadLetters: this.deadLetters,
+      atRisk: new Set(),
     };
+    context.link.onReconnect(() => reassertLeases(tools, context.config.reconnectWaitMs));
     this.#claims = new JobClaims(context, this.#queues, tools);
   }
 

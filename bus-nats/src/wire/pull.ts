@@ -3,13 +3,6 @@ import { createInbox, type Msg, type Subscription } from "@nats-io/transport-nod
 import type { Link } from "../link.ts";
 import { nanos } from "./jetstream-api.ts";
 
-interface Batch {
-  readonly messages: Msg[];
-  readonly max: number;
-  readonly resolve: (messages: Msg[]) => void;
-  readonly timer: Timer;
-}
-
 /** How long a pull that does not wait may take before what came is taken for all. */
 const NO_WAIT_LIMIT_MS = 2_000;
 
@@ -19,75 +12,115 @@ export function isDelivery(message: Msg): boolean {
 }
 
 /**
- * Pulls that do not wait, all through one inbox: a batch costs no subscription.
- * Messages that come after a batch was given up are handed to `onStray`.
+ * Pulls that do not wait. A delivery carries the subject it was stored with, not the inbox it was
+ * asked for on, so that two pulls at a time need two subscriptions; they are kept and used again.
  */
 export class Puller {
   readonly #link: Link;
-  readonly #inbox: string;
-  readonly #batches = new Map<string, Batch>();
   readonly #onStray: (message: Msg) => void;
-  #subscription: Subscription | undefined;
-  #counter = 0;
+  readonly #idle: PullInbox[] = [];
+  readonly #busy = new Set<PullInbox>();
 
+  /** `onStray` gets what comes after its pull was given up. */
   constructor(link: Link, onStray: (message: Msg) => void) {
     this.#link = link;
-    this.#inbox = `${createInbox()}.`;
     this.#onStray = onStray;
   }
 
   /** What is there now, up to `max`. Empty also when the server is away. */
-  pull(stream: string, consumer: string, max: number): Promise<Msg[]> {
-    this.#subscription ??= this.#link.connection.subscribe(`${this.#inbox}*`, {
-      callback: (error, message) => {
-        if (!error) this.#onMessage(message);
-      },
-    });
-    if (!this.#link.connected) return Promise.resolve([]);
-    return new Promise((resolve) => {
-      const token = (this.#counter++).toString(36);
-      const timer = this.#link.clock.setTimer(() => this.#finish(token), NO_WAIT_LIMIT_MS);
-      this.#batches.set(token, { messages: [], max, resolve, timer });
-      this.#link.connection.publish(
-        `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`,
-        `{"batch":${max},"no_wait":true}`,
-        { reply: this.#inbox + token },
-      );
-    });
+  async pull(stream: string, consumer: string, max: number): Promise<Msg[]> {
+    if (!this.#link.connected) return [];
+    const inbox = this.#idle.pop() ?? new PullInbox(this.#link, this.#onStray);
+    this.#busy.add(inbox);
+    const { messages, complete } = await inbox.pull(stream, consumer, max);
+    this.#busy.delete(inbox);
+    // An inbox that may still get something late is not used again.
+    if (complete) this.#idle.push(inbox);
+    else inbox.retire();
+    return messages;
   }
 
   /** The connection broke: what came so far is all. */
   disconnected(): void {
-    for (const token of [...this.#batches.keys()]) this.#finish(token);
+    for (const inbox of this.#busy) inbox.giveUp();
   }
 
   /** Ends everything. */
   close(): void {
     this.disconnected();
-    this.#subscription?.unsubscribe();
+    for (const inbox of this.#idle.splice(0)) inbox.retire();
+  }
+}
+
+interface Pulled {
+  readonly messages: Msg[];
+  /** Whether the server said that this was all. */
+  readonly complete: boolean;
+}
+
+/** One inbox; one pull at a time. States: *idle* -> `pull` -> *pulling* -> *idle*, or *retired*. */
+class PullInbox {
+  readonly #link: Link;
+  readonly #name = createInbox();
+  readonly #subscription: Subscription;
+  readonly #onStray: (message: Msg) => void;
+  #messages: Msg[] = [];
+  #max = 0;
+  #timer: Timer | undefined;
+  #resolve: ((pulled: Pulled) => void) | undefined;
+
+  constructor(link: Link, onStray: (message: Msg) => void) {
+    this.#link = link;
+    this.#onStray = onStray;
+    this.#subscription = link.connection.subscribe(this.#name, {
+      callback: (error, message) => {
+        if (!error) this.#onMessage(message);
+      },
+    });
+  }
+
+  pull(stream: string, consumer: string, max: number): Promise<Pulled> {
+    return new Promise((resolve) => {
+      this.#messages = [];
+      this.#max = max;
+      this.#resolve = resolve;
+      this.#timer = this.#link.clock.setTimer(() => this.giveUp(), NO_WAIT_LIMIT_MS);
+      this.#link.connection.publish(
+        `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`,
+        `{"batch":${max},"no_wait":true}`,
+        { reply: this.#name },
+      );
+    });
+  }
+
+  giveUp(): void {
+    this.#finish(false);
+  }
+
+  retire(): void {
+    // Drained, so that what is under way is still handed to `onStray`.
+    this.#subscription.drain().catch(() => undefined);
   }
 
   #onMessage(message: Msg): void {
-    const token = message.subject.slice(this.#inbox.length);
-    const batch = this.#batches.get(token);
     if (!isDelivery(message)) {
-      if (batch) this.#finish(token);
+      this.#finish(true);
       return;
     }
-    if (!batch) {
+    if (!this.#resolve) {
       this.#onStray(message);
       return;
     }
-    batch.messages.push(message);
-    if (batch.messages.length === batch.max) this.#finish(token);
+    this.#messages.push(message);
+    if (this.#messages.length === this.#max) this.#finish(true);
   }
 
-  #finish(token: string): void {
-    const batch = this.#batches.get(token);
-    if (!batch) return;
-    this.#batches.delete(token);
-    batch.timer.cancel();
-    batch.resolve(batch.messages);
+  #finish(complete: boolean): void {
+    const resolve = this.#resolve;
+    if (!resolve) return;
+    this.#resolve = undefined;
+    this.#timer?.cancel();
+    resolve({ messages: this.#messages, complete });
   }
 }
 
