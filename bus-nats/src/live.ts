@@ -19,6 +19,7 @@ import {
 import type { Msg, Subscription } from "@nats-io/transport-node";
 import type { NatsContext } from "./context.ts";
 import { fromClientError } from "./errors.ts";
+import { ownBytes } from "./wire/bytes.ts";
 import { encodeHeaders, H, userHeaders } from "./wire/headers.ts";
 import { flat, messagePrefix } from "./wire/names.ts";
 
@@ -168,7 +169,7 @@ class NatsListener implements Listener, Owned {
     if (headers?.has(H.replayFor)) return;
     this.#mailbox.push({
       subject: message.subject.slice(prefix.length),
-      payload: message.data,
+      payload: ownBytes(message.data),
       headers: userHeaders(headers),
     });
   }

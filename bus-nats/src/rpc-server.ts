@@ -8,6 +8,7 @@ import {
 } from "@busbar/core/adapter";
 import type { Msg, Subscription } from "@nats-io/transport-node";
 import type { NatsContext } from "./context.ts";
+import { ownBytes } from "./wire/bytes.ts";
 import { userHeaders } from "./wire/headers.ts";
 import { flat } from "./wire/names.ts";
 import { encodeOutcome } from "./wire/reply.ts";
@@ -78,7 +79,7 @@ export class NatsRpcServer implements RpcServer, Owned {
     const { connection } = this.#context.link;
     this.#executor.accept({
       subject: message.subject.slice(this.#context.names.rpcPrefix.length),
-      payload: message.data,
+      payload: ownBytes(message.data),
       headers: userHeaders(message.headers),
       answer: (outcome) => {
         if (!message.reply) return;

@@ -2,6 +2,7 @@ import {
   BusError,
   type BucketOptions,
   type DeleteOptions,
+  errorCode,
   type KeyPage,
   type KeysOptions,
   type KvEntry,
@@ -29,7 +30,9 @@ import {
 import type { NatsContext } from "../context.ts";
 import { API, apiCode } from "../errors.ts";
 import { NatsLeaseStore } from "../lease-store.ts";
+import { ownBytes } from "../wire/bytes.ts";
 import { encodeHeaders, type Fields, H } from "../wire/headers.ts";
+import type { StoredRecord } from "../wire/jetstream-api.ts";
 import { type Bucket, Buckets } from "./bucket.ts";
 import { isRemoval, type KvChange, type StoredValue, toChange } from "./entry.ts";
 import { KeyListings } from "./key-listing.ts";
@@ -38,6 +41,8 @@ import { NatsKvWatch, resolveWatchOptions } from "./watch.ts";
 const MAX_TTL_MS = 315_360_000_000;
 /** How often a conditional write is tried against others that are as quick. */
 const MAX_TRIES = 100;
+/** Pause before a bucket that was lost is looked up again. */
+const REOPEN_MS = 20;
 
 /** {@link KvStore} on JetStream: one stream for each bucket, in the form that NATS tools read. */
 export class NatsKvStore implements KvStore {
@@ -68,7 +73,7 @@ export class NatsKvStore implements KvStore {
   }
 
   async get(bucket: string, key: string): Promise<KvEntry | undefined> {
-    const stored = await this.#read(await this.#open(bucket, key), key);
+    const stored = await this.#read(bucket, key);
     if (stored === undefined || isRemoval(stored.headers)) return undefined;
     const { value, revision, createdAtMs } = stored;
     return { key, value, revision, createdAtMs };
@@ -104,22 +109,16 @@ export class NatsKvStore implements KvStore {
     if (expectedRevision === 0) return this.#create(write);
     const revision = await this.#writeIf(write, expectedRevision);
     if (revision !== undefined) return revision;
-    const current = await this.#read(write.bucket, key);
+    const current = await this.#read(bucket, key);
     throw revisionConflict(bucket, key, expectedRevision, valueRevision(current));
   }
 
   async delete(bucket: string, key: string, options: DeleteOptions = {}): Promise<void> {
     const { expectedRevision } = options;
     if (expectedRevision !== undefined) checkExpected("expectedRevision", expectedRevision);
-    const write: Write = {
-      name: bucket,
-      bucket: await this.#open(bucket, key),
-      key,
-      payload: NOTHING,
-      fields: [[H.kvOperation, "DEL"]],
-    };
+    const write: Write = { bucket, key, payload: NOTHING, fields: [[H.kvOperation, "DEL"]] };
     for (let tries = 1; ; tries++) {
-      const revision = valueRevision(await this.#read(write.bucket, key));
+      const revision = valueRevision(await this.#read(bucket, key));
       if (expectedRevision !== undefined && expectedRevision !== revision) {
         throw revisionConflict(bucket, key, expectedRevision, revision);
       }
@@ -140,15 +139,7 @@ export class NatsKvStore implements KvStore {
       const record = await api.nextByLeader(stream, sequence + 1, subject);
       if (record === undefined || record.sequence > last.sequence) break;
       sequence = record.sequence;
-      changes.push(
-        toChange({
-          key,
-          revision: record.sequence,
-          createdAtMs: record.timeMs,
-          headers: record.headers,
-          value: record.data,
-        }),
-      );
+      changes.push(toChange(fromRecord(key, record)));
     }
     return changes;
   }
@@ -185,22 +176,26 @@ export class NatsKvStore implements KvStore {
     return this.#buckets.open(bucket);
   }
 
-  async #prepare(name: string, key: string, value: Payload, { ttlMs }: PutOptions): Promise<Write> {
+  async #prepare(
+    bucket: string,
+    key: string,
+    value: Payload,
+    { ttlMs }: PutOptions,
+  ): Promise<Write> {
     const { capabilities } = this.#context;
     if (ttlMs !== undefined) checkDuration("ttlMs", ttlMs, 1, MAX_TTL_MS);
-    const bucket = await this.#open(name, key);
+    const { messageTtl } = await this.#open(bucket, key);
     const payload = payloadBytes(value, capabilities.maxPayloadBytes, `key ${key}`);
-    if (ttlMs === undefined) return { name, bucket, key, payload, fields: [] };
-    if (!capabilities.keyTtl || !bucket.messageTtl) {
+    if (ttlMs === undefined) return { bucket, key, payload, fields: [] };
+    if (!capabilities.keyTtl || !messageTtl) {
       throw new BusError(
         "UNSUPPORTED",
         capabilities.keyTtl
-          ? `bucket ${name} was made without TTL of single keys (allow_msg_ttl)`
+          ? `bucket ${bucket} was made without TTL of single keys (allow_msg_ttl)`
           : `${capabilities.server} has no TTL of single keys; it needs 2.11 or newer`,
       );
     }
-    const fields: Fields = [[H.ttl, `${Math.ceil(ttlMs / 1_000)}s`]];
-    return { name, bucket, key, payload, fields };
+    return { bucket, key, payload, fields: [[H.ttl, `${Math.ceil(ttlMs / 1_000)}s`]] };
   }
 
   /** Writes if there is no value: on nothing at all, or on the trace of one. */
@@ -212,7 +207,7 @@ export class NatsKvStore implements KvStore {
       const current = await this.#read(write.bucket, write.key);
       const blocking = valueRevision(current);
       if (blocking !== 0 || tries === MAX_TRIES) {
-        throw revisionConflict(write.name, write.key, 0, blocking);
+        throw revisionConflict(write.bucket, write.key, 0, blocking);
       }
       expected = current?.revision ?? 0;
     }
@@ -235,51 +230,68 @@ export class NatsKvStore implements KvStore {
     }
   }
 
-  async #write(write: Write, fields: Fields): Promise<number> {
+  async #write({ bucket, key, payload }: Write, fields: Fields): Promise<number> {
     const { api } = this.#context;
-    const { sequence } = await api.publish({
-      subject: write.bucket.prefix + write.key,
-      payload: write.payload,
-      headers: fields.length === 0 ? undefined : encodeHeaders({}, fields),
-      timeoutMs: DEFAULT_TIMEOUT_MS,
-      what: `write of key ${write.key} in bucket ${write.name}`,
-    });
+    const { sequence } = await this.#onBucket(bucket, key, ({ prefix }) =>
+      api.publish({
+        subject: prefix + key,
+        payload,
+        headers: fields.length === 0 ? undefined : encodeHeaders({}, fields),
+        timeoutMs: DEFAULT_TIMEOUT_MS,
+        what: `write of key ${key} in bucket ${bucket}`,
+        onNoResponders: () => bucketGone(bucket),
+      }),
+    );
     return sequence;
   }
 
   /** The last message of a key, if only the trace of a value. */
-  async #read(bucket: Bucket, key: string): Promise<StoredValue | undefined> {
+  #read(bucket: string, key: string): Promise<StoredValue | undefined> {
     const { api } = this.#context;
-    const subject = bucket.prefix + key;
-    if (bucket.readFromLeader) {
-      const record = await api.lastByLeader(bucket.stream, subject);
-      return (
-        record && {
-          key,
-          revision: record.sequence,
-          createdAtMs: record.timeMs,
-          headers: record.headers,
-          value: record.data,
-        }
-      );
-    }
-    const stored = await api.lastOn(bucket.stream, subject);
-    return (
-      stored && {
-        key,
-        revision: stored.sequence,
-        createdAtMs: stored.timeMs,
-        headers: stored.message.headers,
-        value: stored.message.data,
+    return this.#onBucket(bucket, key, async ({ stream, prefix, readFromLeader }) => {
+      if (readFromLeader) {
+        const record = await api.lastByLeader(stream, prefix + key);
+        return record && fromRecord(key, record);
       }
-    );
+      const stored = await api.lastOn(stream, prefix + key, () => bucketGone(bucket));
+      if (stored === undefined) return undefined;
+      const { sequence, timeMs, message } = stored;
+      const { headers } = message;
+      return {
+        key,
+        revision: sequence,
+        createdAtMs: timeMs,
+        headers,
+        value: ownBytes(message.data),
+      };
+    });
+  }
+
+  /**
+   * Does something with a bucket. Where nobody answers, the bucket was removed by somebody else or
+   * lost with its server's memory: it is looked up again, and made again.
+   */
+  async #onBucket<T>(name: string, key: string, use: (bucket: Bucket) => Promise<T>): Promise<T> {
+    const { clock } = this.#context.link;
+    let deadline: number | undefined;
+    for (;;) {
+      const bucket = await this.#open(name, key);
+      try {
+        return await use(bucket);
+      } catch (error) {
+        if (errorCode(error) !== "NOT_FOUND") throw error;
+        deadline ??= clock.monotonic() + DEFAULT_TIMEOUT_MS;
+        if (clock.monotonic() >= deadline) throw error;
+      }
+      this.#buckets.forget(name);
+      // A server that has just started may know the stream before it serves it.
+      await clock.sleep(REOPEN_MS);
+    }
   }
 }
 
 interface Write {
-  /** What the user calls the bucket. */
-  readonly name: string;
-  readonly bucket: Bucket;
+  readonly bucket: string;
   readonly key: string;
   readonly payload: Uint8Array;
   readonly fields: Fields;
@@ -290,4 +302,15 @@ const NOTHING = new Uint8Array(0);
 /** The revision of a value; 0 if there is none, or only a trace of one. */
 function valueRevision(stored: StoredValue | undefined): number {
   return stored === undefined || isRemoval(stored.headers) ? 0 : stored.revision;
+}
+
+function fromRecord(key: string, record: StoredRecord): StoredValue {
+  const { sequence, timeMs, headers, data } = record;
+  return { key, revision: sequence, createdAtMs: timeMs, headers, value: data };
+}
+
+function bucketGone(bucket: string): BusError {
+  return new BusError("NOT_FOUND", `bucket ${bucket}: its stream is not there`, {
+    details: { bucket },
+  });
 }

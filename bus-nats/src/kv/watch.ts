@@ -15,6 +15,7 @@ import {
 import type { Msg } from "@nats-io/transport-node";
 import type { NatsContext } from "../context.ts";
 import type { DeliveryInfo } from "../wire/ack-subject.ts";
+import { ownBytes } from "../wire/bytes.ts";
 import type { Bucket } from "./bucket.ts";
 import { toChange } from "./entry.ts";
 import { OrderedReader, type ReadTarget } from "./ordered-reader.ts";
@@ -142,7 +143,7 @@ export class NatsKvWatch implements KvWatch, Owned {
       revision: info.streamSequence,
       createdAtMs: info.storedAtMs,
       headers: message.headers,
-      value: message.data,
+      value: ownBytes(message.data),
     });
     // The initial values are what is there; a resumed watch has to hear of what is gone.
     const { afterRevision } = this.#options;

@@ -3,6 +3,7 @@ import type { ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo } from "@na
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { API, type ApiError, apiCode, fromApiError } from "../errors.ts";
 import type { Link } from "../link.ts";
+import { ownBytes } from "./bytes.ts";
 import { decodeHeaders, encodeHeaders, type Fields, H, numberField } from "./headers.ts";
 
 /** A stored message as a direct get gives it. */
@@ -42,7 +43,12 @@ export interface StreamPublish {
   /** Sent again over a reconnect. Only with a message id, an expectation, or where twice is once. */
   readonly idempotent?: boolean;
   readonly signal?: AbortSignal | undefined;
+  /** What it means that nobody listens on the subject. Default: JetStream is about to start. */
+  readonly onNoResponders?: OnNoResponders;
 }
+
+/** `retry` until the time is over, or the error that it is. */
+type OnNoResponders = "retry" | (() => BusError);
 
 /** The server's acknowledgement of a stored message. */
 export interface StreamAck {
@@ -66,7 +72,8 @@ export class JetStreamApi {
 
   /** Stores a message. */
   publish(publish: StreamPublish): Promise<StreamAck> {
-    return this.#link.requester.request({ ...publish, parse: parseAck, onNoResponders: "retry" });
+    const { onNoResponders = "retry" } = publish;
+    return this.#link.requester.request({ ...publish, parse: parseAck, onNoResponders });
   }
 
   /** Any call of the API. Reading calls are repeated over a reconnect. */
@@ -172,15 +179,15 @@ export class JetStreamApi {
   lastOn(
     stream: string,
     subject: string,
-    timeoutMs: number = API_TIMEOUT_MS,
+    onNoResponders: OnNoResponders = "retry",
   ): Promise<StoredMessage | undefined> {
-    return this.#directGet(`$JS.API.DIRECT.GET.${stream}.${subject}`, "", stream, timeoutMs);
+    return this.#directGet(`$JS.API.DIRECT.GET.${stream}.${subject}`, "", stream, onNoResponders);
   }
 
   /** The first message at or after a sequence whose subject fits, by a direct get. */
   nextOn(stream: string, sequence: number, filter: string): Promise<StoredMessage | undefined> {
     const body = JSON.stringify({ seq: sequence, next_by_subj: filter });
-    return this.#directGet(`$JS.API.DIRECT.GET.${stream}`, body, stream, API_TIMEOUT_MS);
+    return this.#directGet(`$JS.API.DIRECT.GET.${stream}`, body, stream, "retry");
   }
 
   /** The last message that fits a filter, from the leader: sees every acknowledged write. */
@@ -254,7 +261,7 @@ export class JetStreamApi {
       sequence: seq,
       timeMs: Date.parse(time),
       headers: hdrs === undefined ? undefined : decodeHeaders(Buffer.from(hdrs, "base64")),
-      data: new Uint8Array(Buffer.from(data ?? "", "base64")),
+      data: ownBytes(Buffer.from(data ?? "", "base64")),
     };
   }
 
@@ -262,16 +269,16 @@ export class JetStreamApi {
     subject: string,
     payload: string,
     stream: string,
-    timeoutMs: number,
+    onNoResponders: OnNoResponders,
   ): Promise<StoredMessage | undefined> {
     return this.#link.requester.request({
       subject,
       payload,
-      timeoutMs,
+      timeoutMs: API_TIMEOUT_MS,
       what: `read from ${stream}`,
       idempotent: true,
       parse: (message) => parseDirect(message, stream),
-      onNoResponders: "retry",
+      onNoResponders,
     });
   }
 }

@@ -1,6 +1,7 @@
 import type { Reply } from "@busbar/core";
 import { remoteError, type RpcOutcome } from "@busbar/core/adapter";
 import type { Msg, PublishOptions } from "@nats-io/transport-node";
+import { ownBytes } from "./bytes.ts";
 import { encodeHeaders, field, H, userHeaders } from "./headers.ts";
 
 /** Code of an error whose sender gave none. */
@@ -13,7 +14,7 @@ export function parseReply(message: Msg, subject: string): Reply {
     const code = field(headers, H.serviceErrorCode) ?? NO_CODE;
     throw remoteError(subject, code, field(headers, H.serviceError) ?? "");
   }
-  return { payload: message.data, headers: userHeaders(headers) };
+  return { payload: ownBytes(message.data), headers: userHeaders(headers) };
 }
 
 /** An outcome as payload and options for `NatsConnection.publish`. */

@@ -220,7 +220,10 @@ export class Requester {
   #arm(atMs: number): void {
     this.#timer?.cancel();
     this.#timerAt = atMs;
-    this.#timer = this.#clock.setTimer(() => this.#expire(), atMs - this.#clock.monotonic());
+    this.#timer = this.#clock.setTimer(
+      () => this.#expire(),
+      Math.max(0, atMs - this.#clock.monotonic()),
+    );
   }
 
   #expire(): void {
