@@ -84,38 +84,40 @@ export interface ResolvedSubscribeOptions {
 
 /** Resolves {@link SubscribeOptions}. */
 export function resolveSubscribeOptions(options: SubscribeOptions = {}): ResolvedSubscribeOptions {
-  const { durable } = options;
+  // Defaults stand for `undefined` only: null is a mistake.
+  const { durable, ackWaitMs = 30_000, backoffMs = [], maxInFlight = 32 } = options;
+  const forever = Number.POSITIVE_INFINITY;
+  const { maxDeliveries = durable === undefined ? forever : 5 } = options;
+  const { from = durable === undefined ? "new" : "all" } = options;
   if (durable !== undefined) checkName("durable", durable);
-  else if (
-    options.maxDeliveries !== undefined &&
-    options.maxDeliveries !== Number.POSITIVE_INFINITY
-  ) {
-    throw new TypeError(
-      "maxDeliveries needs a durable: an ephemeral subscription has no dead letters",
-    );
-  }
-  const maxDeliveries =
-    options.maxDeliveries ?? (durable === undefined ? Number.POSITIVE_INFINITY : 5);
-  if (maxDeliveries !== Number.POSITIVE_INFINITY)
+  if (maxDeliveries !== forever) {
     checkInteger("maxDeliveries", maxDeliveries, 1, 1_000_000);
-  if (options.backoffMs !== undefined && !Array.isArray(options.backoffMs)) {
-    throw new TypeError(`backoffMs must be an array, got ${typeof options.backoffMs}`);
+    if (durable === undefined) {
+      throw new TypeError(
+        "maxDeliveries needs a durable: an ephemeral subscription has no dead letters",
+      );
+    }
   }
-  const backoffMs = Object.freeze([...(options.backoffMs ?? [])]);
-  if (backoffMs.length > 100)
-    throw new RangeError(`backoffMs must have 0 to 100 entries, got ${backoffMs.length}`);
-  for (const wait of backoffMs) checkDuration("backoffMs", wait, 10, MAX_DURATION_MS);
-  const ackWaitMs =
-    backoffMs[0] ?? checkDuration("ackWaitMs", options.ackWaitMs ?? 30_000, 10, MAX_DURATION_MS);
+  checkBackoff(backoffMs);
   return {
     durable,
-    from: checkFrom(options.from ?? (durable === undefined ? "new" : "all")),
-    ackWaitMs,
+    from: checkFrom(from),
+    ackWaitMs: backoffMs[0] ?? checkDuration("ackWaitMs", ackWaitMs, 10, MAX_DURATION_MS),
     maxDeliveries,
-    backoffMs,
-    maxInFlight: checkInteger("maxInFlight", options.maxInFlight ?? 32, 1, 10_000),
+    backoffMs: Object.freeze([...backoffMs]),
+    maxInFlight: checkInteger("maxInFlight", maxInFlight, 1, 10_000),
     signal: options.signal,
   };
+}
+
+function checkBackoff(backoffMs: readonly number[]): void {
+  if (!Array.isArray(backoffMs)) {
+    throw new TypeError(`backoffMs must be an array, got ${typeof backoffMs}`);
+  }
+  if (backoffMs.length > 100) {
+    throw new RangeError(`backoffMs must have 0 to 100 entries, got ${backoffMs.length}`);
+  }
+  for (const wait of backoffMs) checkDuration("backoffMs", wait, 10, MAX_DURATION_MS);
 }
 
 function checkFrom(from: StartFrom): StartFrom {
@@ -148,7 +150,7 @@ export function resolveClaimOptions(options: ClaimOptions): ResolvedClaimOptions
   checkName("workerId", options?.workerId);
   return {
     workerId: options.workerId,
-    leaseMs: checkJobLease(options.leaseMs ?? DEFAULT_JOB_LEASE_MS),
+    leaseMs: options.leaseMs === undefined ? DEFAULT_JOB_LEASE_MS : checkJobLease(options.leaseMs),
     max: options.max === undefined ? 1 : checkInteger("max", options.max, 1, 1_000),
     waitMs:
       options.waitMs === undefined
@@ -261,12 +263,12 @@ export interface ResolvedServeOptions {
 
 /** Resolves {@link ServeOptions}. */
 export function resolveServeOptions(options: ServeOptions = {}): ResolvedServeOptions {
-  const group = options.group ?? "default";
+  const { group = "default", concurrency = 64, maxQueued = 1_024 } = options;
   if (group !== false) checkName("group", group);
   return {
     group,
-    concurrency: checkInteger("concurrency", options.concurrency ?? 64, 1, 100_000),
-    maxQueued: checkInteger("maxQueued", options.maxQueued ?? 1_024, 0, 1_000_000),
+    concurrency: checkInteger("concurrency", concurrency, 1, 100_000),
+    maxQueued: checkInteger("maxQueued", maxQueued, 0, 1_000_000),
     signal: options.signal,
   };
 }
