@@ -6,7 +6,6 @@ import { dedupCases } from "./dedup.ts";
 import { delayCases } from "./delay.ts";
 import { enqueueCases } from "./enqueue.ts";
 import { enqueueManyCases } from "./enqueue-many.ts";
-import { faultCases } from "./faults.ts";
 import { heartbeatCases } from "./heartbeat.ts";
 import { leaseCases } from "./lease.ts";
 import { priorityCases } from "./priority.ts";
@@ -37,5 +36,4 @@ export const jobCases: readonly ConformanceCase[] = [
   ...statsCases,
   ...queueCases,
   ...stressCases,
-  ...faultCases,
 ];

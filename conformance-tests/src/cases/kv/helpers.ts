@@ -1,11 +1,4 @@
-import {
-  type Bus,
-  isBusError,
-  type KeysOptions,
-  type KvEvent,
-  type KvWatch,
-  toText,
-} from "@busbar/core";
+import { type Bus, type KeysOptions, type KvEvent, type KvWatch, toText } from "@busbar/core";
 import { check, checkEqual, ConformanceFailure, iteratorOf } from "../../assert.ts";
 import type { CaseContext } from "../../case.ts";
 import { inWaves, within } from "../jobs/timing.ts";
@@ -130,21 +123,4 @@ export async function walkKeys(
     after = page.next;
   } while (after !== undefined);
   return keys;
-}
-
-/** Waits until the bus reaches its server again: until then its calls may fail. */
-export function untilBack(context: CaseContext, bus: Bus): Promise<void> {
-  return context.until(
-    "the bus is back",
-    async () => {
-      try {
-        await bus.kv.get("probe", "key");
-        return true;
-      } catch (error) {
-        if (isBusError(error) && error.retryable) return false;
-        throw error;
-      }
-    },
-    20_000,
-  );
 }

@@ -2,7 +2,6 @@ import type { ConformanceCase } from "../../case.ts";
 import { bucketCases } from "./buckets.ts";
 import { compareAndSetCases } from "./compare-and-set.ts";
 import { deleteCases } from "./delete.ts";
-import { faultCases } from "./faults.ts";
 import { getPutCases } from "./get-put.ts";
 import { historyCases } from "./history.ts";
 import { keyTtlCases } from "./key-ttl.ts";
@@ -23,5 +22,4 @@ export const kvCases: readonly ConformanceCase[] = [
   ...watchCases,
   ...watchResumeCases,
   ...stressCases,
-  ...faultCases,
 ];

@@ -1,8 +1,8 @@
 import { type Bus, errorCode, type Lease } from "@busbar/core";
-import { check, checkEqual } from "../../assert.ts";
-import { type ConformanceCase, needsPersistence, needsServerFaults } from "../../case.ts";
+import { checkEqual } from "../../assert.ts";
+import type { ConformanceCase } from "../../case.ts";
 import { inWaves, range } from "../jobs/timing.ts";
-import { putKeys, untilBack } from "../kv/helpers.ts";
+import { putKeys } from "../kv/helpers.ts";
 import { acquire, BUCKET, checkFencesGrow, checkFree, KEY, LONG_MS } from "./helpers.ts";
 
 const TTL_MS = 150;
@@ -148,30 +148,6 @@ export const fenceCases: readonly ConformanceCase[] = [
         [],
         "keys with several holders",
       );
-    },
-  },
-  {
-    id: "LS-FENCE-007",
-    title: "A lease outlives a kill of the server, and fences grow over it",
-    contract: "lease",
-    level: "L4",
-    requires: [needsServerFaults, needsPersistence],
-    async run(context) {
-      const { bus, faults } = context;
-      const other = await context.open();
-      const fences = [await checkFree(bus), await checkFree(bus)];
-      const lease = await acquire(bus, LONG_MS);
-      fences.push(lease.fence);
-      await faults.kill();
-      await faults.start();
-      await untilBack(context, bus);
-      await untilBack(context, other);
-      await lease.heartbeat();
-      const refused = await acquire(other, LONG_MS).catch((error: unknown) => error);
-      check(refused instanceof Error, "the lease was granted a second time");
-      await lease.release();
-      fences.push(await checkFree(other));
-      checkFencesGrow(fences, "fences");
     },
   },
 ];
