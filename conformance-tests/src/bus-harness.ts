@@ -40,6 +40,7 @@ function genericHarness(
     // What stands before the @ of a URL is a secret.
     name: name.replace(/\/\/[^@/]*@/, "//"),
     open: (options) => openBus(configOf(options)),
+    elsewhere: (namespace) => configOf({ namespace }),
     close: () => Promise.resolve(),
   });
 }

@@ -1,7 +1,7 @@
 import type { CaseContext, ConformanceCase, Harness } from "@busbar/conformance-tests";
 import type { Bus, Capabilities } from "@busbar/core";
 
-export const fakeCapabilities: Capabilities = Object.freeze({
+export const fakeCapabilities: Capabilities = {
   backend: "fake",
   server: "fake-server 1.2.3",
   ackMeaning: "memory",
@@ -14,7 +14,7 @@ export const fakeCapabilities: Capabilities = Object.freeze({
   crossProcess: false,
   keyTtl: false,
   keyTtlGranularityMs: 0,
-});
+};
 
 /** What a {@link fakeHarness} saw. */
 export interface FakeLog {

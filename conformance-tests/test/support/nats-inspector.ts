@@ -1,0 +1,81 @@
+import { connect, type JetStreamManager, JSONCodec, type NatsConnection } from "nats";
+
+interface Connections {
+  readonly data?: { readonly connections?: readonly { readonly name?: string }[] };
+}
+
+const OPTIONS = { maxReconnectAttempts: -1, reconnectTimeWait: 25, pingInterval: 1_000 };
+
+/** Accounts of a server that a {@link NatsInspector} can look into; clients need no password. */
+export const INSPECTED_ACCOUNTS = `
+accounts {
+  $SYS { users: [ { user: inspector, password: inspector } ] }
+  APP { jetstream: enabled, users: [ { user: app, password: app } ] }
+}
+no_auth_user: app
+`;
+
+/**
+ * Sees what buses left on a nats-server, with a client that has nothing in common with theirs. A
+ * bus of a namespace is known by the name of its connection, which is the namespace, and a stream
+ * by its name, of which the namespace is a part between two underscores.
+ */
+export class NatsInspector {
+  readonly #system: NatsConnection;
+  readonly #app: NatsConnection;
+  readonly #streams: JetStreamManager;
+
+  private constructor(system: NatsConnection, app: NatsConnection, streams: JetStreamManager) {
+    this.#system = system;
+    this.#app = app;
+    this.#streams = streams;
+  }
+
+  /** Connects to a server with {@link INSPECTED_ACCOUNTS}. */
+  static async connect(url: string): Promise<NatsInspector> {
+    const user = { user: "inspector", pass: "inspector" };
+    const system = await connect({ servers: url, ...user, ...OPTIONS });
+    const app = await connect({ servers: url, name: "inspector", ...OPTIONS });
+    return new NatsInspector(system, app, await app.jetstreamManager());
+  }
+
+  /** Connections of closed buses, and consumers that nobody can come back to. */
+  async leaks(namespace: string): Promise<string[]> {
+    const found: string[] = [];
+    const connections = await this.#connectionsNamed(namespace);
+    if (connections > 0) found.push(`${connections} connections`);
+    for (const stream of await this.#streamsOf(namespace)) {
+      for await (const { name, config } of this.#streams.consumers.list(stream)) {
+        if (config.durable_name === undefined) found.push(`consumer ${name} of ${stream}`);
+      }
+    }
+    return found;
+  }
+
+  /** Removes the streams of a namespace. */
+  async clean(namespace: string): Promise<void> {
+    for (const stream of await this.#streamsOf(namespace)) {
+      await this.#streams.streams.delete(stream);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#system.close(), this.#app.close()]);
+  }
+
+  async #connectionsNamed(name: string): Promise<number> {
+    const codec = JSONCodec<Connections>();
+    const request = JSONCodec().encode({ limit: 10_000 });
+    const reply = await this.#system.request("$SYS.REQ.SERVER.PING.CONNZ", request);
+    const { data } = codec.decode(reply.data);
+    return data?.connections?.filter((connection) => connection.name === name).length ?? 0;
+  }
+
+  async #streamsOf(namespace: string): Promise<string[]> {
+    const names: string[] = [];
+    for await (const name of this.#streams.streams.names()) {
+      if (name.split("_").includes(namespace)) names.push(name);
+    }
+    return names;
+  }
+}
