@@ -171,7 +171,6 @@ export const deadLetterAdminCases: readonly ConformanceCase[] = [
       const options = { durable: "d", maxDeliveries: 2 };
       const subscription = await bus.pubsub.subscribe("d", options);
       await bus.pubsub.publish("d", "poison");
-      let publishedAtMs: number | undefined;
       for (let life = 0; life < 3; life++) {
         for (const delivery of [1, 2]) {
           const message = await takeText(subscription, "poison", `life ${life}`);
@@ -180,8 +179,6 @@ export const deadLetterAdminCases: readonly ConformanceCase[] = [
         }
         const [letter] = await deadLettersOf(context, bus, "d", 1);
         checkEqual(letter?.attempts, 2, "attempts");
-        publishedAtMs ??= letter?.publishedAtMs;
-        checkEqual(letter?.publishedAtMs, publishedAtMs, "publishedAtMs of the original");
         check(
           await bus.pubsub.deadLetters.replay("d", letter?.id as string),
           `replay after life ${life}`,

@@ -72,10 +72,14 @@ export async function takeText(
   return message;
 }
 
-/** Takes messages and acks each. */
+/** Takes messages and acks each before it takes the next. */
 export async function takeAndAck(subscription: Subscription, count: number): Promise<Message[]> {
-  const messages = await take(subscription, count);
-  for (const message of messages) await message.ack();
+  const messages: Message[] = [];
+  while (messages.length < count) {
+    const message = await takeOne(subscription);
+    await message.ack();
+    messages.push(message);
+  }
   return messages;
 }
 

@@ -53,7 +53,10 @@ export const manyCases: readonly ConformanceCase[] = [
     level: "L1",
     async run(context) {
       const { bus, clock } = context;
-      for (const delayMs of [250, 300, 5_000]) {
+      const never = gate();
+      context.defer(() => never.open());
+      await bus.rpc.serve("who", () => never.opened, { group: false });
+      for (const delayMs of [250, 300]) {
         await bus.rpc.serve("who", async () => sleepAndSay(context, delayMs), { group: false });
       }
       const elapsed = stopwatch(clock);
