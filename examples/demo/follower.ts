@@ -1,7 +1,8 @@
 import { type Bus, typedBus } from "@busbar/core";
 import { fileIndexed } from "./definitions.ts";
 
-const DURABLE = "follower";
+/** The name of its position. */
+export const DURABLE = "follower";
 
 /**
  * Follows the events with a durable position, which outlives it: who stops and comes back later goes

@@ -1,7 +1,7 @@
 import { extname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Bus, newId, openBus, typedBus } from "@busbar/core";
-import { clean } from "./clean.ts";
+import { clean, removeNamespace } from "./clean.ts";
 import { startLocalWorker, startWorkerProcess, type Worker } from "./crew.ts";
 import { askIndex, fileJobs } from "./definitions.ts";
 import { listFiles } from "./files.ts";
@@ -29,7 +29,9 @@ export interface DemoOptions {
 /** Runs the demo and says what it found. */
 export async function runDemo(options: DemoOptions): Promise<DemoReport> {
   const id = newId(undefined, 8);
-  const url = ownNamespace(options.url, id);
+  // One namespace for this run alone.
+  const namespace = `demo-${id}`;
+  const url = inNamespace(options.url, namespace);
   const listing = await listFiles(options.root);
   if (listing.texts.length === 0) throw new Error(`no text file in ${options.root}`);
   await using bus = await openBus(url);
@@ -43,22 +45,24 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
     return judge({
       ...run.counters,
       ...(await compare(bus, options.root, listing.texts, startedAtMs)),
-      bus: options.url,
+      // What stands before the @ is a secret.
+      bus: options.url.replace(/\/\/.*@/, "//"),
       server: bus.capabilities.server,
       skipped: { binary: listing.binary, unreadable: listing.unreadable },
       seconds: (Date.now() - startedAtMs) / 1_000,
     });
   } finally {
     await clean(bus);
+    if (bus.capabilities.backend === "nats") await removeNamespace(options.url, namespace);
   }
 }
 
-/** A namespace for this run alone. Buses of one URL meet there; those in memory need a name too. */
-function ownNamespace(url: string, id: string): string {
+/** The same bus in another namespace. Buses in memory meet under a name. */
+function inNamespace(url: string, namespace: string): string {
   const [base = "", query = ""] = url.split("?", 2);
   const parameters = new URLSearchParams(query);
-  parameters.set("namespace", `demo-${id}`);
-  return `${base === "memory:" ? `memory://demo-${id}` : base}?${parameters.toString()}`;
+  parameters.set("namespace", namespace);
+  return `${base === "memory:" ? `memory://${namespace}` : base}?${parameters.toString()}`;
 }
 
 /** One run: the workers, and what happens to them on the way. */
