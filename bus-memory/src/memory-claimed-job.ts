@@ -9,7 +9,7 @@ import {
 import type { BusContext } from "./bus-context.ts";
 import { Alarm } from "./engine/deadlines.ts";
 import type { Queue } from "./engine/queue.ts";
-import type { StoredJob } from "./engine/stored-job.ts";
+import type { JobTerm } from "./engine/job-term.ts";
 import type { LeaseWatcher, WorkerHand } from "./worker-hand.ts";
 
 /** A job in the hands of a worker. */
@@ -27,7 +27,7 @@ export class MemoryClaimedJob implements ClaimedJob, LeaseWatcher {
   readonly #context: BusContext;
   readonly #hand: WorkerHand;
   readonly #queue: Queue;
-  readonly #job: StoredJob;
+  readonly #claim: JobTerm;
   readonly #leaseMs: number;
   /** The end of the lease by the worker's own clock. */
   #deadlineMs: number;
@@ -37,26 +37,26 @@ export class MemoryClaimedJob implements ClaimedJob, LeaseWatcher {
   #alarm: Alarm | undefined = undefined;
 
   constructor(
-    job: StoredJob,
+    claim: JobTerm,
     leaseMs: number,
     parts: { readonly context: BusContext; readonly hand: WorkerHand; readonly queue: Queue },
   ) {
     const { context, hand, queue } = parts;
-    const { content } = job;
+    const { job } = claim;
     this.id = job.id;
     this.queue = queue.name;
-    this.payload = context.received(content.payload);
-    this.headers = content.headers;
-    this.dedupKey = content.dedupKey;
-    this.priority = content.priority;
+    this.payload = context.received(job.payload);
+    this.headers = job.headers;
+    this.dedupKey = job.dedupKey;
+    this.priority = job.priority;
     this.attempt = job.attempt;
-    this.maxAttempts = content.maxAttempts;
-    this.fence = job.fence;
-    this.enqueuedAtMs = content.enqueuedAtMs;
+    this.maxAttempts = job.maxAttempts;
+    this.fence = claim.fence;
+    this.enqueuedAtMs = job.enqueuedAtMs;
     this.#context = context;
     this.#hand = hand;
     this.#queue = queue;
-    this.#job = job;
+    this.#claim = claim;
     this.#leaseMs = leaseMs;
     this.#deadlineMs = context.nowMs + leaseMs;
   }
@@ -74,22 +74,22 @@ export class MemoryClaimedJob implements ClaimedJob, LeaseWatcher {
     const nowMs = this.#check();
     this.#deadlineMs = nowMs + leaseMs;
     if (this.#alarm) this.#context.deadlines.set(this.#alarm, this.#deadlineMs);
-    if (this.#job.state === "leased") this.#queue.renew(this.#job, leaseMs);
+    if (this.#claim.state === "running") this.#queue.renew(this.#claim, leaseMs);
   }
 
   async ack(_options?: AckOptions): Promise<void> {
-    if (this.#settle()) this.#queue.finish(this.#job);
+    if (this.#settle()) this.#queue.finish(this.#claim);
   }
 
   async nak(options?: JobNakOptions): Promise<void> {
     const delayMs = resolveDelay(options?.delayMs);
     const reason = options?.reason === undefined ? undefined : checkReason(options.reason);
-    if (this.#settle()) this.#queue.retry(this.#job, delayMs, reason);
+    if (this.#settle()) this.#queue.retry(this.#claim, delayMs, reason);
   }
 
   async deadLetter(reason: string): Promise<void> {
     const checked = checkReason(reason);
-    if (this.#settle()) this.#queue.giveUp(this.#job, checked);
+    if (this.#settle()) this.#queue.giveUp(this.#claim, checked);
   }
 
   abandon(): void {
@@ -103,16 +103,14 @@ export class MemoryClaimedJob implements ClaimedJob, LeaseWatcher {
     this.#check();
     this.#isSettled = true;
     this.#stopWatching();
-    return this.#job.state === "leased";
+    return this.#claim.state === "running";
   }
 
   /** @throws BusError unless the lease is the worker's. */
   #check(): number {
     const nowMs = this.#context.enterSettle();
     if (this.#isSettled) throw alreadySettled(`attempt ${this.attempt} of job ${this.id}`);
-    const { state, fence } = this.#job;
-    const isOurs = fence === this.fence && (state === "leased" || state === "gone");
-    if (isOurs && nowMs < this.#deadlineMs) return nowMs;
+    if (this.#claim.state !== "over" && nowMs < this.#deadlineMs) return nowMs;
     this.abandon();
     throw jobLeaseLost(this.queue, this.id, this.attempt);
   }

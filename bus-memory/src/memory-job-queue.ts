@@ -17,7 +17,7 @@ import {
 } from "@busbar/core/adapter";
 import type { BusContext } from "./bus-context.ts";
 import type { Queue } from "./engine/queue.ts";
-import type { StoredJob } from "./engine/stored-job.ts";
+import type { JobTerm } from "./engine/job-term.ts";
 import { MemoryClaimedJob } from "./memory-claimed-job.ts";
 import { MemoryDeadLetters } from "./memory-dead-letters.ts";
 import { PendingClaim } from "./pending-claim.ts";
@@ -79,11 +79,11 @@ export class MemoryJobQueue implements JobQueue {
     const { leaseMs, max, waitMs, signal } = resolveClaimOptions(options);
     signal?.throwIfAborted();
     const found = existing ?? this.#context.namespace.useQueue(queue);
-    const terms = { max, leaseMs, holder: this.#hand };
-    const jobs = found.claim(terms);
-    if (jobs.length > 0 || waitMs === 0) return this.#hold(found, jobs, leaseMs);
-    const hold = (granted: StoredJob[]): ClaimedJob[] => this.#hold(found, granted, leaseMs);
-    const wanted = { queue: found, terms, waitMs, signal, hold };
+    const request = { max, leaseMs, holder: this.#hand };
+    const claims = found.claim(request);
+    if (claims.length > 0 || waitMs === 0) return this.#hold(found, claims, leaseMs);
+    const hold = (granted: JobTerm[]): ClaimedJob[] => this.#hold(found, granted, leaseMs);
+    const wanted = { queue: found, request, waitMs, signal, hold };
     return new PendingClaim(this.#context, this.#pending, wanted).wait();
   }
 
@@ -136,10 +136,10 @@ export class MemoryJobQueue implements JobQueue {
     );
   }
 
-  #hold(queue: Queue, jobs: readonly StoredJob[], leaseMs: number): ClaimedJob[] {
+  #hold(queue: Queue, claims: readonly JobTerm[], leaseMs: number): ClaimedJob[] {
     const parts = { context: this.#context, hand: this.#hand, queue };
-    this.#hand.take(jobs.length);
-    return jobs.map((job) => new MemoryClaimedJob(job, leaseMs, parts));
+    this.#hand.take(claims.length);
+    return claims.map((claim) => new MemoryClaimedJob(claim, leaseMs, parts));
   }
 }
 

@@ -2,22 +2,22 @@ import type { ClaimedJob } from "@busbar/core";
 import { closedError } from "@busbar/core/adapter";
 import type { BusContext } from "./bus-context.ts";
 import { Deadline } from "./engine/deadlines.ts";
-import type { ClaimTerms, ClaimWaiter, Queue } from "./engine/queue.ts";
-import type { StoredJob } from "./engine/stored-job.ts";
+import type { ClaimRequest, ClaimWaiter, Queue } from "./engine/queue.ts";
+import type { JobTerm } from "./engine/job-term.ts";
 
 /** What a {@link PendingClaim} waits with. */
 export interface PendingClaimOptions {
   readonly queue: Queue;
-  readonly terms: ClaimTerms;
+  readonly request: ClaimRequest;
   readonly waitMs: number;
   readonly signal: AbortSignal | undefined;
   /** Puts granted jobs into the worker's hands. */
-  readonly hold: (jobs: StoredJob[]) => ClaimedJob[];
+  readonly hold: (claims: JobTerm[]) => ClaimedJob[];
 }
 
 /** A claim that waits for its first job: for a time, a signal, or the end of the bus. */
 export class PendingClaim extends Deadline implements ClaimWaiter {
-  readonly terms: ClaimTerms;
+  readonly request: ClaimRequest;
   readonly #context: BusContext;
   readonly #all: Set<PendingClaim>;
   readonly #options: PendingClaimOptions;
@@ -26,7 +26,7 @@ export class PendingClaim extends Deadline implements ClaimWaiter {
 
   constructor(context: BusContext, all: Set<PendingClaim>, options: PendingClaimOptions) {
     super();
-    this.terms = options.terms;
+    this.request = options.request;
     this.#context = context;
     this.#all = all;
     this.#options = options;
@@ -45,9 +45,9 @@ export class PendingClaim extends Deadline implements ClaimWaiter {
     });
   }
 
-  grant(jobs: StoredJob[]): void {
+  grant(claims: JobTerm[]): void {
     this.#end();
-    this.#resolve(this.#options.hold(jobs));
+    this.#resolve(this.#options.hold(claims));
   }
 
   expire(): void {

@@ -1,7 +1,7 @@
 import type { CloseReport } from "@busbar/core";
 import type { Owned } from "@busbar/core/adapter";
 import type { BusContext } from "./bus-context.ts";
-import type { JobHolder } from "./engine/stored-job.ts";
+import type { JobHolder } from "./engine/job-term.ts";
 import { IdleGate } from "./idle-gate.ts";
 
 /** A claimed job that watches the end of its lease. */

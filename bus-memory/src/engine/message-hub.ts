@@ -42,7 +42,7 @@ export class MessageHub {
   constructor(context: EngineContext, dedupWindowMs: number) {
     this.#context = context;
     this.#dedup = new DedupWindow(dedupWindowMs);
-    this.stream = new Stream(context.streamLimits, context.deadlines);
+    this.stream = new Stream(context.streamLimits, context.clock, context.deadlines);
   }
 
   /** How many consumers there are, durable and ephemeral. */
@@ -83,7 +83,7 @@ export class MessageHub {
     const sequence = stream.nextSequence;
     if (messageId !== undefined) this.#dedup.add(messageId, sequence, nowMs);
     const publishedAtMs = this.#context.clock.now();
-    const message = { sequence, subject, payload, headers, publishedAtMs, storedMs: nowMs };
+    const message = { sequence, subject, payload, headers, publishedAtMs };
     stream.append(message);
     for (const consumer of this.#interested.match(subject)) consumer.offer(message);
     if (this.live.size > 0) this.notify(subject, payload, headers);

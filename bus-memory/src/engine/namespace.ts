@@ -23,7 +23,8 @@ export class Namespace {
   readonly #buckets = new Map<string, Bucket>();
   readonly #queues = new Map<string, Queue>();
   readonly #queueContext: QueueContext;
-  #rank = 0;
+  /** How many jobs there were, over all queues. */
+  #jobs = 0;
 
   constructor(name: string, dedupWindowMs: number, context: EngineContext) {
     this.name = name;
@@ -31,7 +32,7 @@ export class Namespace {
     this.#context = context;
     this.hub = new MessageHub(context, dedupWindowMs);
     this.leases = new LeaseBook(context.deadlines);
-    this.#queueContext = { engine: context, dedupWindowMs, nextRank: () => ++this.#rank };
+    this.#queueContext = { engine: context, dedupWindowMs, nextNumber: () => ++this.#jobs };
   }
 
   /** The buckets. */

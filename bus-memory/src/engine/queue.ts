@@ -4,10 +4,11 @@ import { DeadLetterStore } from "./dead-letter-store.ts";
 import { DedupWindow } from "./dedup-window.ts";
 import type { EngineContext } from "./message-hub.ts";
 import { ReadyJobs } from "./ready-jobs.ts";
-import { type JobContent, type JobHolder, type JobOwner, StoredJob } from "./stored-job.ts";
+import { type JobContent, StoredJob } from "./stored-job.ts";
+import { type JobHolder, JobTerm, type JobTermOwner } from "./job-term.ts";
 
 /** What a claim asks for. */
-export interface ClaimTerms {
+export interface ClaimRequest {
   readonly max: number;
   readonly leaseMs: number;
   readonly holder: JobHolder;
@@ -15,9 +16,9 @@ export interface ClaimTerms {
 
 /** A claim that waits for its first job. */
 export interface ClaimWaiter {
-  readonly terms: ClaimTerms;
+  readonly request: ClaimRequest;
   /** Called at most once, with at least one job. */
-  grant(jobs: StoredJob[]): void;
+  grant(claims: JobTerm[]): void;
 }
 
 /** What a queue lives on. */
@@ -25,20 +26,20 @@ export interface QueueContext {
   readonly engine: EngineContext;
   readonly dedupWindowMs: number;
   /** Numbers jobs: grows over all queues of a namespace. */
-  readonly nextRank: () => number;
+  readonly nextNumber: () => number;
 }
 
 /** The reason of a dead letter after the last attempt. */
 export const MAX_ATTEMPTS = "max attempts";
 
 /** One queue of jobs. */
-export class Queue implements JobOwner {
+export class Queue implements JobTermOwner {
   readonly name: string;
   readonly deadLetters: DeadLetterStore<StoredJob> = new DeadLetterStore();
   readonly #context: QueueContext;
   readonly #ready = new ReadyJobs();
-  /** Leased and delayed jobs. */
-  readonly #timed = new Bag<StoredJob>();
+  /** Leases and delays. */
+  readonly #terms = new Bag<JobTerm>();
   readonly #waiters = new Set<ClaimWaiter>();
   #dedup: DedupWindow<string>;
   #leased = 0;
@@ -57,7 +58,7 @@ export class Queue implements JobOwner {
   get stats(): QueueStats {
     return {
       ready: this.#ready.size,
-      delayed: this.#timed.size - this.#leased,
+      delayed: this.#terms.size - this.#leased,
       leased: this.#leased,
       dead: this.deadLetters.size,
       paused: this.#isPaused,
@@ -80,11 +81,12 @@ export class Queue implements JobOwner {
       const first = this.#dedup.find(dedupKey, deadlines.nowMs);
       if (first !== undefined) return { id: first, duplicate: true };
     }
-    const job = new StoredJob(this, this.#context.nextRank(), content);
-    if (dedupKey !== undefined) this.#dedup.add(dedupKey, job.id, deadlines.nowMs);
+    const job = new StoredJob(this.#context.nextNumber(), content);
+    const { id } = job;
+    if (dedupKey !== undefined) this.#dedup.add(dedupKey, id, deadlines.nowMs);
     if (delayMs > 0) this.#delay(job, delayMs);
     else this.#ready.add(job);
-    return { id: job.id, duplicate: false };
+    return { id, duplicate: false };
   }
 
   /** Gives what is ready to the claims that wait, first come first served. */
@@ -92,15 +94,15 @@ export class Queue implements JobOwner {
     while (this.#waiters.size > 0 && this.#ready.size > 0 && !this.#isPaused) {
       for (const waiter of this.#waiters) {
         this.#waiters.delete(waiter);
-        waiter.grant(this.#lease(waiter.terms));
+        waiter.grant(this.#lease(waiter.request));
         break;
       }
     }
   }
 
   /** Takes what is ready. */
-  claim(terms: ClaimTerms): StoredJob[] {
-    return this.#isPaused ? [] : this.#lease(terms);
+  claim(request: ClaimRequest): JobTerm[] {
+    return this.#isPaused ? [] : this.#lease(request);
   }
 
   /** Waits for the first job. */
@@ -113,36 +115,36 @@ export class Queue implements JobOwner {
     this.#waiters.delete(waiter);
   }
 
-  /** Renews the lease of a leased job. */
-  renew(job: StoredJob, leaseMs: number): void {
+  /** Renews a running lease. */
+  renew(lease: JobTerm, leaseMs: number): void {
     const { deadlines } = this.#context.engine;
-    deadlines.set(job, deadlines.nowMs + leaseMs);
+    deadlines.set(lease, deadlines.nowMs + leaseMs);
   }
 
-  /** Settles a leased job for good. */
-  finish(job: StoredJob): void {
-    this.#endLease(job);
-    job.state = "gone";
+  /** Settles the job of a running lease for good. */
+  finish(lease: JobTerm): void {
+    this.#end(lease);
   }
 
-  /** Settles a leased job: again, unless this was its last attempt. */
-  retry(job: StoredJob, delayMs: number, reason: string | undefined): void {
-    this.#endLease(job);
-    if (job.attempt >= job.content.maxAttempts) this.#bury(job, reason || MAX_ATTEMPTS);
+  /** Settles it: again, unless this was its last attempt. */
+  retry(lease: JobTerm, delayMs: number, reason: string | undefined): void {
+    this.#end(lease);
+    const { job } = lease;
+    if (job.attempt >= job.maxAttempts) this.#bury(job, reason || MAX_ATTEMPTS);
     else if (delayMs > 0) this.#delay(job, delayMs);
     else this.#makeReady(job);
   }
 
-  /** Settles a leased job: to the dead letters. */
-  giveUp(job: StoredJob, reason: string): void {
-    this.#endLease(job);
-    this.#bury(job, reason);
+  /** Settles it: to the dead letters. */
+  giveUp(lease: JobTerm, reason: string): void {
+    this.#end(lease);
+    this.#bury(lease.job, reason);
   }
 
   /** Brings a dead letter back: at the end, with all attempts to go. */
   replay(job: StoredJob): void {
     job.attempt = 0;
-    job.rank = this.#context.nextRank();
+    job.rank = this.#context.nextNumber();
     this.exists = true;
     this.#makeReady(job);
   }
@@ -160,15 +162,14 @@ export class Queue implements JobOwner {
 
   /** Removes every job that is not dead. @returns how many. */
   purge(): number {
-    const { deadlines } = this.#context.engine;
-    const timed = this.#timed.drain();
+    const terms = this.#terms.drain();
     this.#leased = 0;
-    for (const job of timed) {
-      deadlines.clear(job);
-      job.state = "gone";
-      this.#release(job);
+    for (const term of terms) {
+      this.#context.engine.deadlines.clear(term);
+      term.state = "purged";
+      term.holder?.released();
     }
-    return timed.length + this.#ready.clear();
+    return terms.length + this.#ready.clear();
   }
 
   /** Forgets everything but the claims that wait. */
@@ -180,72 +181,62 @@ export class Queue implements JobOwner {
     this.exists = false;
   }
 
-  timeOver(job: StoredJob): void {
-    if (job.state === "leased") {
-      this.retry(job, 0, undefined);
+  termOver(term: JobTerm): void {
+    if (term.holder !== undefined) {
+      this.retry(term, 0, undefined);
     } else {
-      this.#timed.remove(job);
-      this.#makeReady(job);
+      this.#terms.remove(term);
+      this.#makeReady(term.job);
     }
   }
 
-  #lease(terms: ClaimTerms): StoredJob[] {
+  #lease(request: ClaimRequest): JobTerm[] {
     const { deadlines } = this.#context.engine;
-    const { max, leaseMs, holder } = terms;
+    const { max, leaseMs, holder } = request;
     const endMs = deadlines.nowMs + leaseMs;
-    const jobs: StoredJob[] = [];
-    while (jobs.length < max) {
+    const leases: JobTerm[] = [];
+    while (leases.length < max) {
       const job = this.#ready.take();
       if (job === undefined) break;
-      job.state = "leased";
       job.attempt += 1;
-      job.fence = ++this.#fence;
-      job.holder = holder;
-      this.#timed.add(job);
-      this.#leased += 1;
-      deadlines.set(job, endMs);
-      jobs.push(job);
+      const lease = new JobTerm(this, job, { holder, fence: ++this.#fence });
+      this.#terms.add(lease);
+      deadlines.set(lease, endMs);
+      leases.push(lease);
     }
-    return jobs;
+    this.#leased += leases.length;
+    return leases;
   }
 
-  #endLease(job: StoredJob): void {
-    this.#context.engine.deadlines.clear(job);
-    this.#timed.remove(job);
+  #end(lease: JobTerm): void {
+    this.#context.engine.deadlines.clear(lease);
+    this.#terms.remove(lease);
     this.#leased -= 1;
-    this.#release(job);
-  }
-
-  #release(job: StoredJob): void {
-    const { holder } = job;
-    job.holder = undefined;
-    holder?.released();
+    lease.state = "over";
+    lease.holder?.released();
   }
 
   #delay(job: StoredJob, delayMs: number): void {
     const { deadlines } = this.#context.engine;
-    job.state = "delayed";
-    this.#timed.add(job);
-    deadlines.set(job, deadlines.nowMs + delayMs);
+    const delay = new JobTerm(this, job);
+    this.#terms.add(delay);
+    deadlines.set(delay, deadlines.nowMs + delayMs);
   }
 
   #makeReady(job: StoredJob): void {
-    job.state = "ready";
     this.#ready.add(job);
     this.dispatch();
   }
 
   #bury(job: StoredJob, reason: string): void {
-    job.state = "dead";
-    const { content } = job;
     this.deadLetters.add({
       id: job.id,
       subject: this.name,
       reason,
       attempts: job.attempt,
-      payload: content.payload,
-      headers: content.headers,
-      publishedAtMs: content.enqueuedAtMs,
+      payload: job.payload,
+      headers: job.headers,
+      publishedAtMs: job.enqueuedAtMs,
       deadAtMs: this.#context.engine.clock.now(),
       origin: job,
     });

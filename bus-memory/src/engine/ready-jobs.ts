@@ -47,7 +47,7 @@ export class ReadyJobs {
 
   /** Adds a job. */
   add(job: StoredJob): void {
-    const { priority } = job.content;
+    const { priority } = job;
     let lane = this.#lanes[priority];
     if (lane === undefined) {
       lane = new Lane();

@@ -1,4 +1,4 @@
-import type { Headers } from "@busbar/core";
+import type { Clock, Headers } from "@busbar/core";
 import { Alarm, type Deadlines } from "./deadlines.ts";
 import { SequenceLog } from "./sequence-log.ts";
 import { SubjectLine } from "./subject-line.ts";
@@ -10,8 +10,6 @@ export interface StoredMessage {
   readonly payload: Uint8Array;
   readonly headers: Headers;
   readonly publishedAtMs: number;
-  /** When it was stored, by the server's monotonic time. */
-  readonly storedMs: number;
 }
 
 /** How much a stream keeps; the oldest go first. */
@@ -28,6 +26,7 @@ export interface StreamLimits {
 export class Stream {
   readonly #log = new SequenceLog<StoredMessage>();
   readonly #lines = new Map<string, SubjectLine>();
+  readonly #clock: Clock;
   readonly #deadlines: Deadlines;
   readonly #maxMessages: number;
   readonly #maxBytes: number;
@@ -35,7 +34,8 @@ export class Stream {
   readonly #ageing: Alarm;
   #bytes = 0;
 
-  constructor(limits: StreamLimits, deadlines: Deadlines) {
+  constructor(limits: StreamLimits, clock: Clock, deadlines: Deadlines) {
+    this.#clock = clock;
     this.#deadlines = deadlines;
     this.#maxMessages = limits.maxMessages ?? Number.POSITIVE_INFINITY;
     this.#maxBytes = limits.maxBytes ?? Number.POSITIVE_INFINITY;
@@ -111,9 +111,9 @@ export class Stream {
     for (;;) {
       const oldest = this.#log.get(this.#log.first);
       if (oldest === undefined) return;
-      const dueMs = oldest.storedMs + this.#maxAgeMs;
-      if (dueMs > this.#deadlines.nowMs) {
-        this.#deadlines.set(this.#ageing, dueMs);
+      const leftMs = oldest.publishedAtMs + this.#maxAgeMs - this.#clock.now();
+      if (leftMs > 0) {
+        this.#deadlines.set(this.#ageing, this.#deadlines.nowMs + leftMs);
         return;
       }
       this.#dropFirst();
