@@ -25,17 +25,25 @@ const options = new Command("demo")
   .parse()
   .opts<Options>();
 
-await using server = options.bus === "nats:" ? await startNatsServer() : undefined;
-const report = await runDemo({
-  root: resolve(options.input),
-  url: server?.url ?? options.bus,
-  workers: options.workers,
+process.exitCode = await main().catch((error: unknown) => {
+  console.error(`demo: ${error instanceof Error ? error.message : String(error)}`);
+  return 1;
 });
-console.log(formatReport(report));
-if (options.json !== undefined) {
-  await writeFile(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
+
+/** Resolves with the exit code. */
+async function main(): Promise<number> {
+  await using server = options.bus === "nats:" ? await startNatsServer() : undefined;
+  const report = await runDemo({
+    root: resolve(options.input),
+    url: server?.url ?? options.bus,
+    workers: options.workers,
+  });
+  console.log(formatReport(report));
+  if (options.json !== undefined) {
+    await writeFile(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
+  }
+  return report.problems.length === 0 ? 0 : 1;
 }
-process.exitCode = report.problems.length === 0 ? 0 : 1;
 
 function workerCount(text: string): number {
   const count = Number(text);

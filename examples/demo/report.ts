@@ -105,11 +105,13 @@ export function formatReport(report: DemoReport): string {
       : styleText("red", `Off: ${report.problems.join("; ")}`);
   return [
     table.toString(),
-    `${shown(report.files)} files by ${report.workers} workers on ${report.server} in ` +
-      `${report.seconds.toFixed(1)} s. ${shown(report.casConflicts)} lost races for the totals ` +
-      `were run again. ${report.countedBefore} redelivered jobs had been counted before. Skipped: ` +
-      `${skipped.binary} binary and ${skipped.unreadable} unreadable files.`,
-    ...(report.changed > 0 ? [`${report.changed} files changed meanwhile: not compared.`] : []),
+    `${report.workers} workers on ${report.server}, ${report.seconds.toFixed(1)} s. ` +
+      `Lost races for the totals, run again: ${shown(report.casConflicts)}. ` +
+      `Jobs done again whose files were counted before: ${report.countedBefore}. ` +
+      `Skipped files: ${skipped.binary} binary, ${skipped.unreadable} unreadable.`,
+    ...(report.changed > 0
+      ? [`Files that changed meanwhile and were not compared: ${report.changed}.`]
+      : []),
     verdict,
   ].join("\n");
 }
