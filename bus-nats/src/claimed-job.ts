@@ -18,6 +18,7 @@ import {
 } from "@busbar/core/adapter";
 import type { Msg } from "@nats-io/transport-node";
 import { type NatsDeadLetters, REPLAY_ID } from "./dead-letters.ts";
+import type { HeldJob, HeldJobs } from "./held-jobs.ts";
 import type { Ledger, StoredLedgerEntry } from "./ledger.ts";
 import type { Link } from "./link.ts";
 import { priorityOfSubject } from "./queue-state.ts";
@@ -32,8 +33,8 @@ export interface JobTools {
   readonly link: Link;
   readonly ledger: Ledger;
   readonly deadLetters: NatsDeadLetters;
-  /** Claims whose lease the server may forget when it is killed; see {@link reassertLeases}. */
-  readonly atRisk: Set<NatsClaimedJob>;
+  /** Every claim that is not settled. */
+  readonly held: HeldJobs;
 }
 
 /**
@@ -41,22 +42,6 @@ export interface JobTools {
  * second early.
  */
 const RESTART_ERROR_MS = 1_000;
-/**
- * A server that comes back looks for ended ack waits not before this long after its start
- * (`readStoredState` in server/consumer.go). Clients that dial more often are back before.
- */
-const FIRST_CHECK_MS = 500;
-
-/**
- * A lease other than the default one, or renewed by a heartbeat, is a recent note of the server, which
- * a kill may lose. After a reconnect its holder says it again, with what is left of it. Only where we
- * dial so often that nobody can have been handed the job meanwhile.
- */
-export function reassertLeases(tools: JobTools, reconnectWaitMs: number): void {
-  if (reconnectWaitMs * 1.25 >= FIRST_CHECK_MS) return;
-  for (const job of [...tools.atRisk]) job.reassert();
-}
-
 /** A delivery of a job, as it came. */
 export interface JobDelivery {
   readonly queue: string;
@@ -140,8 +125,7 @@ export function settleMarginMs(leaseMs: number): number {
  * the end of the lease -> *lost*. The end is counted from before the server was asked, so it comes
  * before the server hands the job to somebody else.
  */
-export class NatsClaimedJob implements ClaimedJob {
-  readonly payload: Uint8Array;
+export class NatsClaimedJob implements ClaimedJob, HeldJob {
   readonly priority: number;
   readonly attempt: number;
   readonly maxAttempts: number;
@@ -152,8 +136,10 @@ export class NatsClaimedJob implements ClaimedJob {
   #deadline: number;
   /** When the server last took the lease in. */
   #confirmedAt: number;
+  #atRisk: boolean;
   #settled = false;
   #lease: NatsJobLease | undefined;
+  #payload: Uint8Array | undefined;
 
   constructor(
     tools: JobTools,
@@ -165,8 +151,8 @@ export class NatsClaimedJob implements ClaimedJob {
     this.#leaseMs = lease.leaseMs;
     this.#confirmedAt = lease.startedAt;
     this.#deadline = lease.startedAt + lease.leaseMs - settleMarginMs(lease.leaseMs);
-    if (lease.leaseMs !== DEFAULT_JOB_LEASE_MS) this.#watch();
-    this.payload = delivery.raw.data;
+    this.#atRisk = lease.leaseMs !== DEFAULT_JOB_LEASE_MS;
+    tools.held.add(this);
     this.priority = priorityOfSubject(delivery.raw.subject);
     const { attempt, maxAttempts } = attemptsOf(delivery);
     this.attempt = attempt;
@@ -179,6 +165,12 @@ export class NatsClaimedJob implements ClaimedJob {
 
   get queue(): string {
     return this.#delivery.queue;
+  }
+
+  get payload(): Uint8Array {
+    // The worker's own copy: a dead letter has what was enqueued.
+    this.#payload ??= new Uint8Array(this.#delivery.raw.data);
+    return this.#payload;
   }
 
   get headers(): Headers {
@@ -200,7 +192,7 @@ export class NatsClaimedJob implements ClaimedJob {
   }
 
   get lease(): JobLease {
-    this.#lease ??= new NatsJobLease(this.#tools.link, () => this.#end(), this.#lostError);
+    this.#lease ??= new NatsJobLease(this.#tools.link, () => this.endsAt, this.#lostError);
     return this.#lease;
   }
 
@@ -214,28 +206,24 @@ export class NatsClaimedJob implements ClaimedJob {
     this.#leaseMs = leaseMs;
     this.#confirmedAt = sentAt;
     this.#deadline = sentAt + leaseMs - settleMarginMs(leaseMs);
-    this.#watch();
+    this.#atRisk = true;
     this.#lease?.moved();
   }
 
-  /** Remembers the lease; forgets, now and then, those that ended without a settle. */
-  #watch(): void {
-    const { atRisk, link } = this.#tools;
-    atRisk.add(this);
-    if (atRisk.size % 1_024 !== 0) return;
-    const now = link.clock.monotonic();
-    for (const job of atRisk) if (job.#end() <= now) atRisk.delete(job);
+  get endsAt(): number {
+    // Earlier if the server may have been restarted since it took the lease in.
+    const { lostAt } = this.#tools.link;
+    return lostAt < this.#confirmedAt ? this.#deadline : this.#deadline - RESTART_ERROR_MS;
   }
 
-  /** Says the rest of the lease to the server again. */
+  get atRisk(): boolean {
+    return this.#atRisk;
+  }
+
   reassert(): void {
-    const { link, atRisk } = this.#tools;
+    const { link } = this.#tools;
     const now = link.clock.monotonic();
-    const leftMs = this.#end() - now;
-    if (leftMs <= 0) {
-      atRisk.delete(this);
-      return;
-    }
+    if (this.endsAt <= now) return;
     settleJob(
       link,
       this.#delivery,
@@ -302,22 +290,16 @@ export class NatsClaimedJob implements ClaimedJob {
       return Promise.reject(error);
     }
     this.#settled = true;
-    this.#tools.atRisk.delete(this);
+    this.#tools.held.remove(this);
     this.#lease?.settled();
     return undefined;
-  }
-
-  /** The end of the lease; earlier if the server may have been restarted since it was confirmed. */
-  #end(): number {
-    const { link } = this.#tools;
-    return link.lostAt < this.#confirmedAt ? this.#deadline : this.#deadline - RESTART_ERROR_MS;
   }
 
   #check(): void {
     if (this.#settled) throw alreadySettled(`job ${this.id} of queue ${this.queue}`);
     const { link } = this.#tools;
-    if (link.clock.monotonic() >= this.#end()) {
-      this.#tools.atRisk.delete(this);
+    if (link.clock.monotonic() >= this.endsAt) {
+      this.#tools.held.remove(this);
       throw this.#lostError();
     }
     if (!link.connected) {

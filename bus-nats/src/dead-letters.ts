@@ -9,6 +9,7 @@ import { checkInteger, checkName, resolveLimit } from "@busbar/core/adapter";
 import type { NatsContext } from "./context.ts";
 import { API, apiCode } from "./errors.ts";
 import { encodeHeaders, type Fields, field, H, numberField, userHeaders } from "./wire/headers.ts";
+import { ownBytes } from "./wire/bytes.ts";
 import type { StoredMessage } from "./wire/jetstream-api.ts";
 import type { OwnerKind } from "./wire/names.ts";
 
@@ -162,7 +163,7 @@ export class NatsDeadLetters implements DeadLetters {
       subject: field(headers, H.deadSubject) ?? "",
       reason: field(headers, H.reason) ?? "",
       attempts: numberField(headers, H.attempts) ?? 0,
-      payload: data,
+      payload: ownBytes(data),
       headers: userHeaders(headers),
       publishedAtMs: numberField(headers, H.publishedAt) ?? 0,
       deadAtMs: stored.timeMs,

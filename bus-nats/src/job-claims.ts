@@ -152,7 +152,7 @@ export class JobClaims {
     const pulls = (state.paused || !link.connected ? [] : levels).map(
       (priority) =>
         new WaitingPull(
-          link,
+          this.#context,
           { stream, consumer: `p${priority}`, waitMs },
           {
             message: (raw) => {

@@ -2,6 +2,7 @@ import {
   BusError,
   type ClaimedJob,
   type ClaimOptions,
+  type CloseReport,
   type DeadLetter,
   type EnqueueOptions,
   type EnqueueResult,
@@ -14,14 +15,16 @@ import {
   checkName,
   DEFAULT_MAX_ATTEMPTS,
   MAX_PRIORITY,
+  type Owned,
   type ResolvedJob,
   resolveClaimOptions,
   resolveJob,
   resolveTimeout,
 } from "@busbar/core/adapter";
-import { type JobTools, reassertLeases } from "./claimed-job.ts";
+import type { JobTools } from "./claimed-job.ts";
 import type { NatsContext } from "./context.ts";
 import { NatsDeadLetters } from "./dead-letters.ts";
+import { HeldJobs } from "./held-jobs.ts";
 import { JobClaims } from "./job-claims.ts";
 import { Ledger } from "./ledger.ts";
 import { Queues, type QueueState } from "./queue-state.ts";
@@ -32,16 +35,18 @@ import type { StoredMessage } from "./wire/jetstream-api.ts";
 const MAX_UNDER_WAY = 1_024;
 
 /** Queues of jobs on work-queue streams; see `Queues` for the layout. */
-export class NatsJobQueue implements JobQueue {
+export class NatsJobQueue implements JobQueue, Owned {
   readonly deadLetters: NatsDeadLetters;
   readonly #context: NatsContext;
   readonly #queues: Queues;
   readonly #ledger: Ledger;
   readonly #claims: JobClaims;
+  readonly #held: HeldJobs;
 
   constructor(context: NatsContext) {
     this.#context = context;
     this.#queues = new Queues(context);
+    this.#held = new HeldJobs(context.link.clock);
     this.#ledger = new Ledger(context);
     this.deadLetters = new NatsDeadLetters(
       context,
@@ -55,9 +60,10 @@ export class NatsJobQueue implements JobQueue {
       link: context.link,
       ledger: this.#ledger,
       deadLetters: this.deadLetters,
-      atRisk: new Set(),
+      held: this.#held,
     };
-    context.link.onReconnect(() => reassertLeases(tools, context.config.reconnectWaitMs));
+    context.link.onReconnect(() => this.#held.reassert(context.config.reconnectWaitMs));
+    context.lifecycle.add(this);
     this.#claims = new JobClaims(context, this.#queues, tools);
   }
 
@@ -167,10 +173,12 @@ export class NatsJobQueue implements JobQueue {
     return existed;
   }
 
-  /** Ends waits and subscriptions of this part. */
-  close(): void {
+  /** Waits for the jobs in hand; waiting claims end by the signal of the lifecycle. */
+  async stop(drainMs: number): Promise<CloseReport> {
+    const abandoned = await this.#held.drain(drainMs);
     this.#claims.close();
     this.#queues.close();
+    return { abandoned };
   }
 
   #check(queue: string): QueueState {

@@ -12,6 +12,8 @@ const DONE = Promise.resolve();
 /** What a delivery needs from the subscription it belongs to. */
 export interface DeliveryOwner {
   readonly link: Link;
+  /** The consumer's ack wait; that of a delivery differs from it with a backoff. */
+  readonly ackWaitMs: number;
   /** The delivery is settled: its place is free. */
   settled(message: NatsMessage): void;
   /** Puts the message into the dead letters; it is settled after that. */
@@ -41,6 +43,7 @@ export class NatsMessage implements Message {
   readonly #owner: DeliveryOwner;
   #settled = false;
   #headers: Headers | undefined;
+  #payload: Uint8Array | undefined;
 
   constructor(
     owner: DeliveryOwner,
@@ -63,7 +66,9 @@ export class NatsMessage implements Message {
   }
 
   get payload(): Uint8Array {
-    return this.raw.data;
+    // The receiver's own copy: a dead letter has what was published.
+    this.#payload ??= new Uint8Array(this.raw.data);
+    return this.#payload;
   }
 
   get headers(): Headers {
@@ -90,7 +95,7 @@ export class NatsMessage implements Message {
     const refused = this.#begin();
     if (refused) return refused;
     if (this.#owner.isLast(this)) return this.#bury();
-    return this.#settle(nakAfter(delayMs), false);
+    return this.#settle(nakAfter(delayMs, this.#owner.ackWaitMs - this.waitMs), false);
   }
 
   term(options?: TermOptions): Promise<void> {

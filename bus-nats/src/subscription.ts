@@ -22,7 +22,7 @@ import { type DeliveryOwner, NatsMessage } from "./message.ts";
 import { type DeliveryInfo, nakAfter, parseAckSubject, TERM } from "./wire/ack-subject.ts";
 import { field, H, numberField } from "./wire/headers.ts";
 import { nanos } from "./wire/jetstream-api.ts";
-import { isDelivery } from "./wire/pull.ts";
+import { forgetStalePulls, isDelivery } from "./wire/pull.ts";
 
 const PULL_EXPIRES_MS = 30_000;
 const PULL_HEARTBEAT_MS = 10_000;
@@ -57,6 +57,7 @@ export interface SubscriptionTools {
  */
 export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
   readonly link: Link;
+  readonly ackWaitMs: number;
   readonly #target: SubscriptionTarget;
   readonly #tools: SubscriptionTools;
   readonly #mailbox: Mailbox<NatsMessage>;
@@ -76,11 +77,14 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
   #waitTimerAt = Number.POSITIVE_INFINITY;
   #closing: Promise<CloseReport> | undefined;
   #onIdle: (() => void) | undefined;
+  /** Deliveries that came after `close()` began. */
+  readonly #late: { readonly raw: Msg; readonly info: DeliveryInfo }[] = [];
 
   constructor(target: SubscriptionTarget, tools: SubscriptionTools) {
     this.#target = target;
     this.#tools = tools;
     this.link = tools.context.link;
+    this.ackWaitMs = target.options.ackWaitMs;
     this.#mailbox = new Mailbox({ onTake: (message) => this.#hand(message) });
     this.#stopReconnect = this.link.onReconnect(() => this.#reopen());
     tools.context.lifecycle.add(this);
@@ -138,7 +142,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
       // The delivery that finds it exhausted was seen by nobody.
       attempts: Math.min(message.deliveryCount, this.#target.options.maxDeliveries),
       publishedAtMs: message.publishedAtMs,
-      payload: message.payload,
+      payload: message.raw.data,
       headers: message.headers,
       fields: [],
     });
@@ -204,10 +208,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     this.#requested = Math.max(0, this.#requested - 1);
     const info = parseAckSubject(message.reply as string);
     if (this.#closing !== undefined) {
-      this.#intakeSize += 1;
-      void this.#giveBackRaw(message, info).finally(() => {
-        this.#intakeSize -= 1;
-      });
+      this.#late.push({ raw: message, info });
       return;
     }
     if (info.deliveries === 1 && this.#intake === undefined) {
@@ -223,6 +224,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
       .finally(() => {
         this.#intakeSize -= 1;
         if (this.#intake === turn) this.#intake = undefined;
+        this.#fill();
       });
     this.#intake = turn;
   }
@@ -262,7 +264,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     });
     if (entry) this.#entries.set(message, entry);
     if (this.#closing !== undefined) {
-      void this.#giveBack(message);
+      this.#late.push({ raw, info });
       return;
     }
     if (message.deliveryCount > options.maxDeliveries) {
@@ -368,12 +370,12 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     const buffered = this.#mailbox.drain();
     this.#mailbox.end();
     for (const message of buffered) this.#buffered.delete(message);
-    const back = buffered.map((message) => this.#giveBack(message));
     const { clock, connected } = this.link;
     // Late deliveries still come in until the server knows that nobody wants them.
-    if (connected && this.#inbox) back.push(this.#inbox.drain().catch(() => undefined));
-    await within(clock, Promise.all(back), 2_000);
-    if (this.#intake) await within(clock, this.#intake, 1_000);
+    const late = connected ? this.#inbox?.drain().catch(() => undefined) : undefined;
+    await within(clock, Promise.all([late, this.#intake]), 1_000);
+    const unseen = [...buffered.map(({ raw, info }) => ({ raw, info })), ...this.#late.splice(0)];
+    await within(clock, this.#giveBack(unseen), 2_000);
     if (this.#inHand.size > 0 && drainMs > 0) {
       const idle = new Promise<void>((resolve) => {
         this.#onIdle = resolve;
@@ -390,20 +392,28 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     return { abandoned: this.#inHand.size };
   }
 
-  /** Gives back what no program saw: at once, and without using up a delivery. */
-  async #giveBack(message: NatsMessage): Promise<void> {
-    await this.#giveBackRaw(message.raw, message.info, this.#entries.get(message));
+  /** Gives back what no program saw: at once, in order, and without using up a delivery. */
+  async #giveBack(
+    unseen: readonly { readonly raw: Msg; readonly info: DeliveryInfo }[],
+  ): Promise<void> {
+    if (unseen.length === 0) return;
+    const { stream, consumer } = this.#target;
+    await Promise.all([
+      forgetStalePulls(this.#tools.context.api, stream, consumer),
+      ...unseen.map(({ info }) => this.#uncount(info)),
+    ]);
+    if (!this.link.connected) return;
+    const ordered = unseen.toSorted((a, b) => a.info.streamSequence - b.info.streamSequence);
+    for (const { raw } of ordered) this.link.connection.publish(raw.reply as string, nakAfter(0));
   }
 
-  async #giveBackRaw(raw: Msg, info: DeliveryInfo, known?: StoredLedgerEntry): Promise<void> {
+  async #uncount(info: DeliveryInfo): Promise<void> {
     const { durable } = this.#target.options;
-    if (durable !== undefined) {
-      const entry = known ?? (info.deliveries > 1 ? await this.#readEntry(info) : undefined);
-      await this.#tools.ledger.write("sub", durable, info.streamSequence, {
-        uncounted: (entry?.uncounted ?? 0) + 1,
-        untilMs: 0,
-      });
-    }
-    if (this.link.connected) this.link.connection.publish(raw.reply as string, nakAfter(0));
+    if (durable === undefined) return;
+    const entry = info.deliveries > 1 ? await this.#readEntry(info) : undefined;
+    await this.#tools.ledger.write("sub", durable, info.streamSequence, {
+      uncounted: (entry?.uncounted ?? 0) + 1,
+      untilMs: 0,
+    });
   }
 }

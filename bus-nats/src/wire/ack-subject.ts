@@ -38,7 +38,14 @@ export const TERM = "+TERM";
 /**
  * Gives a delivery back after a delay. The server takes the delay for the rest of the ack wait of
  * this one delivery, and still takes an ack meanwhile: that is also how a lease of any length is set.
+ *
+ * With a backoff the server reckons the delay from the consumer's ack wait, but the end from the
+ * delivery's own wait (`processNak` and `checkPending` in server/consumer.go): `correctionMs`, the
+ * first less the second, makes up for it.
  */
-export function nakAfter(delayMs: number): string {
-  return delayMs <= 0 ? "-NAK" : `-NAK {"delay": ${Math.max(1, Math.round(delayMs * 1_000_000))}}`;
+export function nakAfter(delayMs: number, correctionMs = 0): string {
+  if (delayMs <= 0) return "-NAK";
+  // Never 0, which the server takes for no delay.
+  const nanoseconds = Math.round((delayMs + correctionMs) * 1_000_000) || 1;
+  return `-NAK {"delay": ${nanoseconds}}`;
 }

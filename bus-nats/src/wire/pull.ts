@@ -1,7 +1,7 @@
 import type { Timer } from "@busbar/core";
 import { createInbox, type Msg, type Subscription } from "@nats-io/transport-node";
 import type { Link } from "../link.ts";
-import { nanos } from "./jetstream-api.ts";
+import { type JetStreamApi, nanos } from "./jetstream-api.ts";
 
 /** How long a pull that does not wait may take before what came is taken for all. */
 const NO_WAIT_LIMIT_MS = 2_000;
@@ -125,22 +125,42 @@ class PullInbox {
 }
 
 /**
+ * Makes the server forget pulls whose inbox is gone. It finds out only when it looks at them: if that
+ * is for a redelivery, the message loses its place (and on 2.9 its count). Being asked for the
+ * consumer's state makes it look (`processWaiting` in server/consumer.go).
+ */
+export async function forgetStalePulls(
+  api: JetStreamApi,
+  stream: string,
+  consumer: string,
+): Promise<void> {
+  await api.consumerInfo(stream, consumer).catch(() => undefined);
+}
+
+/**
  * A pull that waits for one message. It has an inbox of its own, because only the end of a
  * subscription makes the server forget a waiting pull.
  */
 export class WaitingPull {
   readonly #subscription: Subscription;
+  readonly #api: JetStreamApi;
+  readonly #target: WaitingPullTarget;
+  #ended = false;
 
   constructor(
-    link: Link,
-    target: { readonly stream: string; readonly consumer: string; readonly waitMs: number },
+    context: { readonly link: Link; readonly api: JetStreamApi },
+    target: WaitingPullTarget,
     on: { message(message: Msg): void; end(): void },
   ) {
+    const { link } = context;
+    this.#api = context.api;
+    this.#target = target;
     const inbox = createInbox();
     this.#subscription = link.connection.subscribe(inbox, {
       callback: (error, message) => {
-        if (error) on.end();
-        else if (isDelivery(message)) on.message(message);
+        // One message, or one status: either is the end of it.
+        this.#ended = true;
+        if (!error && isDelivery(message)) on.message(message);
         else on.end();
       },
     });
@@ -155,5 +175,13 @@ export class WaitingPull {
   async cancel(): Promise<void> {
     if (this.#subscription.isClosed()) return;
     await this.#subscription.drain().catch(() => undefined);
+    if (!this.#ended) await forgetStalePulls(this.#api, this.#target.stream, this.#target.consumer);
   }
+}
+
+/** Where a {@link WaitingPull} waits, and how long. */
+export interface WaitingPullTarget {
+  readonly stream: string;
+  readonly consumer: string;
+  readonly waitMs: number;
 }

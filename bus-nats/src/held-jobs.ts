@@ -1,0 +1,70 @@
+import type { Clock } from "@busbar/core";
+import { within } from "@busbar/core/adapter";
+
+/** A claimed job, as far as {@link HeldJobs} cares. */
+export interface HeldJob {
+  /** The end of its lease, by the monotonic clock. */
+  readonly endsAt: number;
+  /** Whether the server may forget its lease when it is killed: it was set or renewed by us. */
+  readonly atRisk: boolean;
+  /** Says what is left of the lease to the server again. */
+  reassert(): void;
+}
+
+/** A server that comes back looks for ended ack waits not before this long after its start. */
+const FIRST_CHECK_MS = 500;
+const SWEEP_EVERY = 1_024;
+
+/** The jobs that this bus has claimed and not settled. */
+export class HeldJobs {
+  readonly #clock: Clock;
+  readonly #jobs = new Set<HeldJob>();
+  #onEmpty: (() => void) | undefined;
+  #added = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** A job was claimed. Forgets, now and then, those that ended without a settle. */
+  add(job: HeldJob): void {
+    this.#jobs.add(job);
+    this.#added += 1;
+    if (this.#added % SWEEP_EVERY === 0) this.#sweep();
+  }
+
+  /** A job was settled, or its lease is over. */
+  remove(job: HeldJob): void {
+    this.#jobs.delete(job);
+    if (this.#jobs.size === 0) this.#onEmpty?.();
+  }
+
+  /**
+   * A lease other than the default one, or renewed by a heartbeat, is a recent note of the server,
+   * which a kill may lose. After a reconnect its holder says it again, with what is left of it. Only
+   * where we dial so often that nobody can have been handed the job meanwhile: a server that comes
+   * back takes its time before it looks (`readStoredState` in nats-server's consumer.go).
+   */
+  reassert(reconnectWaitMs: number): void {
+    if (reconnectWaitMs * 1.25 >= FIRST_CHECK_MS) return;
+    for (const job of this.#jobs) if (job.atRisk) job.reassert();
+  }
+
+  /** Waits up to `drainMs` until all are settled. @returns how many are not. */
+  async drain(drainMs: number): Promise<number> {
+    this.#sweep();
+    if (this.#jobs.size > 0 && drainMs > 0) {
+      const empty = new Promise<void>((resolve) => {
+        this.#onEmpty = resolve;
+      });
+      await within(this.#clock, empty, drainMs);
+    }
+    this.#sweep();
+    return this.#jobs.size;
+  }
+
+  #sweep(): void {
+    const now = this.#clock.monotonic();
+    for (const job of this.#jobs) if (job.endsAt <= now) this.#jobs.delete(job);
+  }
+}
