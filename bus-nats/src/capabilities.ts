@@ -31,8 +31,7 @@ export function natsCapabilities(config: ResolvedNatsConfig, link: Link): Capabi
     }),
     dedupWindowMs: config.dedupWindowMs,
     maxPayloadBytes: Math.max(maxPayload - HEADER_ROOM_BYTES, Math.floor(maxPayload / 2)),
-    // Newer servers look for what is too old every 250 ms at most.
-    timerGranularityMs: messageTtl ? 300 : 150,
+    timerGranularityMs: 150,
     crossProcess: true,
     keyTtl: messageTtl,
     keyTtlGranularityMs: messageTtl ? 1_000 : 0,

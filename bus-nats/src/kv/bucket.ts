@@ -1,10 +1,11 @@
 import { BusError, type BucketOptions } from "@busbar/core";
 import { checkName, optionsConflict, resolveBucketOptions } from "@busbar/core/adapter";
-import type { StreamConfig } from "@nats-io/jetstream";
+import type { StreamConfig, StreamInfo } from "@nats-io/jetstream";
 import type { NatsContext } from "../context.ts";
 import { API, apiCode } from "../errors.ts";
 import { MAX_CONSUMERS } from "../provision.ts";
 import { millis, nanos } from "../wire/jetstream-api.ts";
+import { ServerTime } from "./server-time.ts";
 
 /** Dedup window of a bucket's stream, as other tools make it; not longer than its values live. */
 const MAX_DUPLICATE_WINDOW_MS = 120_000;
@@ -21,6 +22,10 @@ export interface Bucket {
   readonly readFromLeader: boolean;
   /** Whether a single value can have a TTL. */
   readonly messageTtl: boolean;
+  /** How long values live; 0 for ever. */
+  readonly ttlMs: number;
+  /** The time where it is kept. */
+  readonly time: ServerTime;
 }
 
 /**
@@ -55,13 +60,13 @@ export class Buckets {
       return;
     }
     const { api, config } = this.#context;
-    const existing = (await api.streamInfo(wanted.name))?.config;
+    const existing = await api.streamInfo(wanted.name);
     if (!existing) return this.ensure(bucket, options);
-    const differences = compare(existing, wanted);
+    const differences = compare(existing.config, wanted);
     if (differences.length > 0) {
       if (!config.update) throw optionsConflict(`bucket ${bucket}`, differences);
-      const updated = await api.updateStream({ ...existing, ...updatable(wanted) });
-      await this.#remember(bucket, Promise.resolve(this.#describe(bucket, updated.config)));
+      const updated = await api.updateStream({ ...existing.config, ...updatable(wanted) });
+      await this.#remember(bucket, Promise.resolve(this.#describe(bucket, updated)));
       return;
     }
     await this.#remember(bucket, Promise.resolve(this.#describe(bucket, existing)));
@@ -75,6 +80,15 @@ export class Buckets {
     const deleted = await api.deleteStream(names.bucketStream(names.bucket(bucket)));
     this.#known.delete(bucket);
     return deleted;
+  }
+
+  /** Asks for the server's time again where the last answer is old; the next reading has it. */
+  refreshTime({ stream, time }: Bucket): void {
+    if (!time.stale || !this.#context.link.connected) return;
+    this.#context.api.streamInfo(stream).then(
+      (info) => time.learn(info?.ts),
+      () => undefined,
+    );
   }
 
   /** It is not as it was known: the next use looks again. */
@@ -96,16 +110,16 @@ export class Buckets {
     const wanted = this.#streamConfig(bucket, {});
     for (;;) {
       const existing = await this.#context.api.streamInfo(wanted.name);
-      if (existing) return this.#describe(bucket, existing.config);
+      if (existing) return this.#describe(bucket, existing);
       const made = await this.#create(wanted);
       if (made) return this.#describe(bucket, made);
     }
   }
 
   /** @returns `undefined` if the stream exists with another configuration */
-  async #create(wanted: NamedStream): Promise<StreamConfig | undefined> {
+  async #create(wanted: NamedStream): Promise<StreamInfo | undefined> {
     try {
-      return (await this.#context.api.createStream(wanted)).config;
+      return await this.#context.api.createStream(wanted);
     } catch (error) {
       if (apiCode(error) === API.streamNameInUse) return undefined;
       if (apiCode(error) === API.subjectsOverlap) {
@@ -119,13 +133,18 @@ export class Buckets {
     }
   }
 
-  #describe(bucket: string, config: StreamConfig): Bucket {
-    const { names } = this.#context;
+  #describe(bucket: string, info: StreamInfo): Bucket {
+    const { names, link } = this.#context;
+    const { config } = info;
+    const time = new ServerTime(link.clock);
+    time.learn(info.ts);
     return {
       stream: config.name,
       prefix: names.bucketPrefix(names.bucket(bucket)),
       readFromLeader: config.num_replicas > 1 || config.allow_direct !== true,
       messageTtl: config.allow_msg_ttl === true,
+      ttlMs: millis(config.max_age),
+      time,
     };
   }
 

@@ -12,6 +12,16 @@ export function isRemoval(headers: MsgHdrs | undefined): boolean {
   return operation === "DEL" || operation === "PURGE" || headers.has(H.markerReason);
 }
 
+/** As Busbar writes it. The forms that others write are left to the server. */
+const OWN_TTL = /^([1-9]\d*)s$/;
+
+/** When a value's time is over, by the server's clock; `Infinity` for never. */
+export function endOf(storedAtMs: number, headers: MsgHdrs | undefined, ttlMs: number): number {
+  const bucketEnd = ttlMs > 0 ? storedAtMs + ttlMs : Number.POSITIVE_INFINITY;
+  const own = headers === undefined ? null : OWN_TTL.exec(headers.get(H.ttl));
+  return own ? Math.min(bucketEnd, storedAtMs + Number(own[1]) * 1_000) : bucketEnd;
+}
+
 /** A stored message of a bucket. */
 export interface StoredValue {
   readonly key: string;

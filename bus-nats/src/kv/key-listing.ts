@@ -2,7 +2,7 @@ import type { KeyPage, Timer } from "@busbar/core";
 import type { StreamInfo } from "@nats-io/jetstream";
 import type { NatsContext } from "../context.ts";
 import type { Bucket } from "./bucket.ts";
-import { isRemoval } from "./entry.ts";
+import { endOf, isRemoval } from "./entry.ts";
 import { OrderedReader } from "./ordered-reader.ts";
 
 /** How many walks are remembered between their pages, and for how long. */
@@ -13,12 +13,17 @@ const READ_AHEAD = 10_000;
 
 /** What a page is taken from. */
 interface Listing {
-  /** Revision by key. */
-  readonly keys: Map<string, number>;
+  readonly keys: Keys;
   sorted: readonly string[];
   /** The state of the stream that it shows. */
   seen: Seen;
   usedAt: number;
+}
+
+/** Revision by key, and when the values of some of them are over, by the server's clock. */
+interface Keys {
+  readonly revisions: Map<string, number>;
+  readonly ends: Map<string, number>;
 }
 
 interface Seen {
@@ -26,6 +31,8 @@ interface Seen {
   readonly lastSequence: number;
   readonly firstSequence: number;
   readonly subjects: number;
+  /** How late it is on the server, if it says so. */
+  readonly timeMs: number;
 }
 
 /** One page of a walk. */
@@ -77,18 +84,13 @@ export class KeyListings {
       }
       if (known.seen.subjects === seen.subjects) return update(known, seen);
     }
-    const keys = new Map<string, number>();
+    const keys: Keys = { revisions: new Map(), ends: new Map() };
     if (seen.lastSequence > 0) await this.#read(bucket, key, keys, undefined);
     return update({ keys, sorted: [], seen, usedAt: 0 }, seen);
   }
 
   /** Reads all keys, or what has changed after a sequence, into `keys`. */
-  async #read(
-    bucket: Bucket,
-    key: string,
-    keys: Map<string, number>,
-    after: number | undefined,
-  ): Promise<void> {
+  async #read(bucket: Bucket, key: string, keys: Keys, after: number | undefined): Promise<void> {
     let reader: OrderedReader | undefined;
     try {
       await new Promise<void>((resolve, reject) => {
@@ -104,8 +106,15 @@ export class KeyListings {
           {
             message: (message, info) => {
               const name = message.subject.slice(bucket.prefix.length);
-              if (isRemoval(message.headers)) keys.delete(name);
-              else keys.set(name, info.streamSequence);
+              const { headers } = message;
+              keys.ends.delete(name);
+              if (isRemoval(headers)) {
+                keys.revisions.delete(name);
+                return;
+              }
+              keys.revisions.set(name, info.streamSequence);
+              const end = endOf(info.storedAtMs, headers, bucket.ttlMs);
+              if (end < Number.POSITIVE_INFINITY) keys.ends.set(name, end);
             },
             caughtUp: resolve,
             room: () => READ_AHEAD,
@@ -146,18 +155,24 @@ function describe(info: StreamInfo | undefined): Seen {
     lastSequence: info?.state.last_seq ?? 0,
     firstSequence: info?.state.first_seq ?? 0,
     subjects: info?.state.num_subjects ?? 0,
+    timeMs: Date.parse(info?.ts ?? ""),
   };
 }
 
 /** Brings the order up to date; what lies before the first message of the stream is gone. */
 function update(listing: Listing, seen: Seen): Listing {
-  for (const [key, revision] of listing.keys) {
-    if (revision < seen.firstSequence) listing.keys.delete(key);
+  const { revisions, ends } = listing.keys;
+  if (listing.seen.firstSequence !== seen.firstSequence) {
+    for (const [key, revision] of revisions) {
+      if (revision < seen.firstSequence) revisions.delete(key);
+    }
   }
+  // Servers remove what is too old up to a second late.
+  for (const [key, end] of ends) if (end <= seen.timeMs) revisions.delete(key);
   const unchanged =
-    listing.seen.lastSequence === seen.lastSequence && listing.sorted.length === listing.keys.size;
+    listing.seen.lastSequence === seen.lastSequence && listing.sorted.length === revisions.size;
   // Keys are ASCII: the order of their code units is that of their code points.
-  if (!unchanged) listing.sorted = [...listing.keys.keys()].sort();
+  if (!unchanged) listing.sorted = [...revisions.keys()].sort();
   listing.seen = seen;
   return listing;
 }

@@ -1,8 +1,7 @@
 import {
-  BusError,
   type BucketOptions,
+  BusError,
   type DeleteOptions,
-  errorCode,
   type KeyPage,
   type KeysOptions,
   type KvEntry,
@@ -20,7 +19,6 @@ import {
   checkKey,
   checkKeyPattern,
   checkName,
-  DEFAULT_TIMEOUT_MS,
   LeaseManager,
   payloadBytes,
   resolveKeysOptions,
@@ -30,30 +28,30 @@ import {
 import type { NatsContext } from "../context.ts";
 import { API, apiCode } from "../errors.ts";
 import { NatsLeaseStore } from "../lease-store.ts";
-import { ownBytes } from "../wire/bytes.ts";
-import { encodeHeaders, type Fields, H } from "../wire/headers.ts";
-import type { StoredRecord } from "../wire/jetstream-api.ts";
-import { type Bucket, Buckets } from "./bucket.ts";
-import { isRemoval, type KvChange, type StoredValue, toChange } from "./entry.ts";
+import { type Fields, H } from "../wire/headers.ts";
+import { Buckets } from "./bucket.ts";
+import { type KvChange, toChange } from "./entry.ts";
 import { KeyListings } from "./key-listing.ts";
+import { type ReadValue, Values, type Write } from "./values.ts";
 import { NatsKvWatch, resolveWatchOptions } from "./watch.ts";
 
 const MAX_TTL_MS = 315_360_000_000;
 /** How often a conditional write is tried against others that are as quick. */
 const MAX_TRIES = 100;
-/** Pause before a bucket that was lost is looked up again. */
-const REOPEN_MS = 20;
+const NOTHING = new Uint8Array(0);
 
 /** {@link KvStore} on JetStream: one stream for each bucket, in the form that NATS tools read. */
 export class NatsKvStore implements KvStore {
   readonly #context: NatsContext;
   readonly #buckets: Buckets;
+  readonly #values: Values;
   readonly #listings: KeyListings;
   readonly #leases: LeaseManager;
 
   constructor(context: NatsContext) {
     this.#context = context;
     this.#buckets = new Buckets(context);
+    this.#values = new Values(context, this.#buckets);
     this.#listings = new KeyListings(context);
     this.#leases = new LeaseManager({
       store: new NatsLeaseStore(context),
@@ -63,18 +61,19 @@ export class NatsKvStore implements KvStore {
   }
 
   async ensureBucket(bucket: string, options: BucketOptions = {}): Promise<void> {
-    this.#context.lifecycle.checkOpen();
+    this.#check(bucket);
     await this.#buckets.ensure(bucket, options);
   }
 
   async deleteBucket(bucket: string): Promise<boolean> {
-    this.#context.lifecycle.checkOpen();
+    this.#check(bucket);
     return this.#buckets.delete(bucket);
   }
 
   async get(bucket: string, key: string): Promise<KvEntry | undefined> {
-    const stored = await this.#read(bucket, key);
-    if (stored === undefined || isRemoval(stored.headers)) return undefined;
+    this.#check(bucket, key);
+    const stored = await this.#values.read(bucket, key);
+    if (stored === undefined || stored.over) return undefined;
     const { value, revision, createdAtMs } = stored;
     return { key, value, revision, createdAtMs };
   }
@@ -85,8 +84,8 @@ export class NatsKvStore implements KvStore {
     value: Payload,
     options: PutOptions = {},
   ): Promise<number> {
-    const write = await this.#prepare(bucket, key, value, options);
-    return this.#write(write, write.fields);
+    const write = this.#prepare(bucket, key, value);
+    return this.#values.write(write, await this.#ttl(bucket, options));
   }
 
   async create(
@@ -95,7 +94,8 @@ export class NatsKvStore implements KvStore {
     value: Payload,
     options: PutOptions = {},
   ): Promise<number> {
-    return this.#create(await this.#prepare(bucket, key, value, options));
+    const write = this.#prepare(bucket, key, value);
+    return this.#create(write, await this.#ttl(bucket, options));
   }
 
   async cas(
@@ -105,54 +105,47 @@ export class NatsKvStore implements KvStore {
     expectedRevision: number,
   ): Promise<number> {
     checkExpected("expectedRevision", expectedRevision);
-    const write = await this.#prepare(bucket, key, value, {});
-    if (expectedRevision === 0) return this.#create(write);
-    const revision = await this.#writeIf(write, expectedRevision);
+    const write = this.#prepare(bucket, key, value);
+    if (expectedRevision === 0) return this.#create(write, []);
+    const revision = await this.#writeIf(write, expectedRevision, []);
     if (revision !== undefined) return revision;
-    const current = await this.#read(bucket, key);
-    throw revisionConflict(bucket, key, expectedRevision, valueRevision(current));
+    const current = valueRevision(await this.#values.read(bucket, key));
+    throw revisionConflict(bucket, key, expectedRevision, current);
   }
 
   async delete(bucket: string, key: string, options: DeleteOptions = {}): Promise<void> {
     const { expectedRevision } = options;
     if (expectedRevision !== undefined) checkExpected("expectedRevision", expectedRevision);
-    const write: Write = { bucket, key, payload: NOTHING, fields: [[H.kvOperation, "DEL"]] };
+    this.#check(bucket, key);
+    const write: Write = { bucket, key, payload: NOTHING };
     for (let tries = 1; ; tries++) {
-      const revision = valueRevision(await this.#read(bucket, key));
+      const revision = valueRevision(await this.#values.read(bucket, key));
       if (expectedRevision !== undefined && expectedRevision !== revision) {
         throw revisionConflict(bucket, key, expectedRevision, revision);
       }
       if (revision === 0) return;
       // Only what was seen is deleted, so that a key without a value gets no trace.
-      const condition = tries < MAX_TRIES ? revision : undefined;
-      if ((await this.#writeIf(write, condition)) !== undefined) return;
+      const condition = tries < MAX_TRIES || expectedRevision !== undefined ? revision : undefined;
+      const removal: Fields = [[H.kvOperation, "DEL"]];
+      if ((await this.#writeIf(write, condition, removal)) !== undefined) return;
     }
   }
 
   async history(bucket: string, key: string): Promise<readonly KvChange[]> {
-    const { stream, prefix } = await this.#open(bucket, key);
-    const { api } = this.#context;
-    const subject = prefix + key;
-    const last = await api.lastByLeader(stream, subject);
-    const changes: KvChange[] = [];
-    for (let sequence = 0; last !== undefined && sequence < last.sequence; ) {
-      const record = await api.nextByLeader(stream, sequence + 1, subject);
-      if (record === undefined || record.sequence > last.sequence) break;
-      sequence = record.sequence;
-      changes.push(toChange(fromRecord(key, record)));
-    }
-    return changes;
+    this.#check(bucket, key);
+    const opened = await this.#buckets.open(bucket);
+    return (await this.#values.history(opened, key)).map(toChange);
   }
 
   async keys(bucket: string, options: KeysOptions = {}): Promise<KeyPage> {
-    this.#context.lifecycle.checkOpen();
+    this.#check(bucket);
     const resolved = resolveKeysOptions(options);
     checkKeyPattern(resolved.key);
     return this.#listings.page(await this.#buckets.open(bucket), resolved);
   }
 
   async watch(bucket: string, options: WatchOptions = {}): Promise<KvWatch> {
-    this.#context.lifecycle.checkOpen();
+    this.#check(bucket);
     const resolved = resolveWatchOptions(options);
     resolved.signal?.throwIfAborted();
     const opened = await this.#buckets.open(bucket);
@@ -162,49 +155,49 @@ export class NatsKvStore implements KvStore {
   }
 
   async lease(bucket: string, key: string, options: LeaseOptions): Promise<Lease> {
-    const { lifecycle, names } = this.#context;
-    lifecycle.checkOpen();
-    checkName("bucket", bucket);
-    checkKey(key);
+    this.#check(bucket, key);
     const resolved = resolveLeaseOptions(options);
-    return this.#leases.acquire(names.leaseKey(bucket, key), key, resolved);
+    return this.#leases.acquire(this.#context.names.leaseKey(bucket, key), key, resolved);
   }
 
-  #open(bucket: string, key: string): Promise<Bucket> {
+  #check(bucket: string, key?: string): void {
     this.#context.lifecycle.checkOpen();
-    checkKey(key);
-    return this.#buckets.open(bucket);
+    checkName("bucket", bucket);
+    if (key !== undefined) checkKey(key);
   }
 
-  async #prepare(
-    bucket: string,
-    key: string,
-    value: Payload,
-    { ttlMs }: PutOptions,
-  ): Promise<Write> {
-    const { capabilities } = this.#context;
-    if (ttlMs !== undefined) checkDuration("ttlMs", ttlMs, 1, MAX_TTL_MS);
-    const { messageTtl } = await this.#open(bucket, key);
-    const payload = payloadBytes(value, capabilities.maxPayloadBytes, `key ${key}`);
-    if (ttlMs === undefined) return { bucket, key, payload, fields: [] };
-    if (!capabilities.keyTtl || !messageTtl) {
+  #prepare(bucket: string, key: string, value: Payload): Write {
+    this.#check(bucket, key);
+    const { maxPayloadBytes } = this.#context.capabilities;
+    return { bucket, key, payload: payloadBytes(value, maxPayloadBytes, `key ${key}`) };
+  }
+
+  async #ttl(bucket: string, { ttlMs }: PutOptions): Promise<Fields> {
+    if (ttlMs === undefined) return [];
+    checkDuration("ttlMs", ttlMs, 1, MAX_TTL_MS);
+    const { server, keyTtl } = this.#context.capabilities;
+    if (!keyTtl) {
       throw new BusError(
         "UNSUPPORTED",
-        capabilities.keyTtl
-          ? `bucket ${bucket} was made without TTL of single keys (allow_msg_ttl)`
-          : `${capabilities.server} has no TTL of single keys; it needs 2.11 or newer`,
+        `${server} has no TTL of single keys; it needs 2.11 or newer`,
       );
     }
-    return { bucket, key, payload, fields: [[H.ttl, `${Math.ceil(ttlMs / 1_000)}s`]] };
+    if (!(await this.#buckets.open(bucket)).messageTtl) {
+      throw new BusError(
+        "UNSUPPORTED",
+        `bucket ${bucket} was made without TTL of single keys (allow_msg_ttl)`,
+      );
+    }
+    return [[H.ttl, `${Math.ceil(ttlMs / 1_000)}s`]];
   }
 
   /** Writes if there is no value: on nothing at all, or on the trace of one. */
-  async #create(write: Write): Promise<number> {
+  async #create(write: Write, fields: Fields): Promise<number> {
     let expected = 0;
     for (let tries = 1; ; tries++) {
-      const revision = await this.#writeIf(write, expected);
+      const revision = await this.#writeIf(write, expected, fields);
       if (revision !== undefined) return revision;
-      const current = await this.#read(write.bucket, write.key);
+      const current = await this.#values.read(write.bucket, write.key);
       const blocking = valueRevision(current);
       if (blocking !== 0 || tries === MAX_TRIES) {
         throw revisionConflict(write.bucket, write.key, 0, blocking);
@@ -214,13 +207,15 @@ export class NatsKvStore implements KvStore {
   }
 
   /** Writes if the last message of the key has this revision. @returns `undefined` if not */
-  async #writeIf(write: Write, expected: number | undefined): Promise<number | undefined> {
-    const { fields } = write;
+  async #writeIf(
+    write: Write,
+    expected: number | undefined,
+    fields: Fields,
+  ): Promise<number | undefined> {
+    const condition: Fields =
+      expected === undefined ? [] : [[H.expectedLastSubjectSequence, expected]];
     try {
-      return await this.#write(
-        write,
-        expected === undefined ? fields : [[H.expectedLastSubjectSequence, expected], ...fields],
-      );
+      return await this.#values.write(write, [...condition, ...fields]);
     } catch (error) {
       const code = apiCode(error);
       if (code === API.wrongLastSequence || code === API.wrongLastSequenceConstant) {
@@ -229,88 +224,9 @@ export class NatsKvStore implements KvStore {
       throw error;
     }
   }
-
-  async #write({ bucket, key, payload }: Write, fields: Fields): Promise<number> {
-    const { api } = this.#context;
-    const { sequence } = await this.#onBucket(bucket, key, ({ prefix }) =>
-      api.publish({
-        subject: prefix + key,
-        payload,
-        headers: fields.length === 0 ? undefined : encodeHeaders({}, fields),
-        timeoutMs: DEFAULT_TIMEOUT_MS,
-        what: `write of key ${key} in bucket ${bucket}`,
-        onNoResponders: () => bucketGone(bucket),
-      }),
-    );
-    return sequence;
-  }
-
-  /** The last message of a key, if only the trace of a value. */
-  #read(bucket: string, key: string): Promise<StoredValue | undefined> {
-    const { api } = this.#context;
-    return this.#onBucket(bucket, key, async ({ stream, prefix, readFromLeader }) => {
-      if (readFromLeader) {
-        const record = await api.lastByLeader(stream, prefix + key);
-        return record && fromRecord(key, record);
-      }
-      const stored = await api.lastOn(stream, prefix + key, () => bucketGone(bucket));
-      if (stored === undefined) return undefined;
-      const { sequence, timeMs, message } = stored;
-      const { headers } = message;
-      return {
-        key,
-        revision: sequence,
-        createdAtMs: timeMs,
-        headers,
-        value: ownBytes(message.data),
-      };
-    });
-  }
-
-  /**
-   * Does something with a bucket. Where nobody answers, the bucket was removed by somebody else or
-   * lost with its server's memory: it is looked up again, and made again.
-   */
-  async #onBucket<T>(name: string, key: string, use: (bucket: Bucket) => Promise<T>): Promise<T> {
-    const { clock } = this.#context.link;
-    let deadline: number | undefined;
-    for (;;) {
-      const bucket = await this.#open(name, key);
-      try {
-        return await use(bucket);
-      } catch (error) {
-        if (errorCode(error) !== "NOT_FOUND") throw error;
-        deadline ??= clock.monotonic() + DEFAULT_TIMEOUT_MS;
-        if (clock.monotonic() >= deadline) throw error;
-      }
-      this.#buckets.forget(name);
-      // A server that has just started may know the stream before it serves it.
-      await clock.sleep(REOPEN_MS);
-    }
-  }
 }
-
-interface Write {
-  readonly bucket: string;
-  readonly key: string;
-  readonly payload: Uint8Array;
-  readonly fields: Fields;
-}
-
-const NOTHING = new Uint8Array(0);
 
 /** The revision of a value; 0 if there is none, or only a trace of one. */
-function valueRevision(stored: StoredValue | undefined): number {
-  return stored === undefined || isRemoval(stored.headers) ? 0 : stored.revision;
-}
-
-function fromRecord(key: string, record: StoredRecord): StoredValue {
-  const { sequence, timeMs, headers, data } = record;
-  return { key, revision: sequence, createdAtMs: timeMs, headers, value: data };
-}
-
-function bucketGone(bucket: string): BusError {
-  return new BusError("NOT_FOUND", `bucket ${bucket}: its stream is not there`, {
-    details: { bucket },
-  });
+function valueRevision(stored: ReadValue | undefined): number {
+  return stored === undefined || stored.over ? 0 : stored.revision;
 }

@@ -17,7 +17,7 @@ import type { NatsContext } from "../context.ts";
 import type { DeliveryInfo } from "../wire/ack-subject.ts";
 import { ownBytes } from "../wire/bytes.ts";
 import type { Bucket } from "./bucket.ts";
-import { toChange } from "./entry.ts";
+import { endOf, toChange } from "./entry.ts";
 import { OrderedReader, type ReadTarget } from "./ordered-reader.ts";
 
 /** Most events that wait for the loop; no more than that are asked for. */
@@ -147,7 +147,11 @@ export class NatsKvWatch implements KvWatch, Owned {
     });
     // The initial values are what is there; a resumed watch has to hear of what is gone.
     const { afterRevision } = this.#options;
-    if (initial && afterRevision === undefined && event.type === "delete") return;
+    if (initial && afterRevision === undefined) {
+      const { ttlMs, time } = this.#bucket;
+      if (event.type === "delete") return;
+      if (endOf(info.storedAtMs, message.headers, ttlMs) <= time.atLeastMs) return;
+    }
     this.#mailbox.push(event);
   }
 

@@ -47,6 +47,12 @@ export interface StreamPublish {
   readonly onNoResponders?: OnNoResponders;
 }
 
+/** Options of a direct get. */
+export interface DirectGetOptions {
+  readonly timeoutMs?: number;
+  readonly onNoResponders?: OnNoResponders;
+}
+
 /** `retry` until the time is over, or the error that it is. */
 type OnNoResponders = "retry" | (() => BusError);
 
@@ -179,15 +185,15 @@ export class JetStreamApi {
   lastOn(
     stream: string,
     subject: string,
-    onNoResponders: OnNoResponders = "retry",
+    options?: DirectGetOptions,
   ): Promise<StoredMessage | undefined> {
-    return this.#directGet(`$JS.API.DIRECT.GET.${stream}.${subject}`, "", stream, onNoResponders);
+    return this.#directGet(`$JS.API.DIRECT.GET.${stream}.${subject}`, "", stream, options);
   }
 
   /** The first message at or after a sequence whose subject fits, by a direct get. */
   nextOn(stream: string, sequence: number, filter: string): Promise<StoredMessage | undefined> {
     const body = JSON.stringify({ seq: sequence, next_by_subj: filter });
-    return this.#directGet(`$JS.API.DIRECT.GET.${stream}`, body, stream, "retry");
+    return this.#directGet(`$JS.API.DIRECT.GET.${stream}`, body, stream);
   }
 
   /** The last message that fits a filter, from the leader: sees every acknowledged write. */
@@ -269,12 +275,13 @@ export class JetStreamApi {
     subject: string,
     payload: string,
     stream: string,
-    onNoResponders: OnNoResponders,
+    options: DirectGetOptions = {},
   ): Promise<StoredMessage | undefined> {
+    const { timeoutMs = API_TIMEOUT_MS, onNoResponders = "retry" } = options;
     return this.#link.requester.request({
       subject,
       payload,
-      timeoutMs: API_TIMEOUT_MS,
+      timeoutMs,
       what: `read from ${stream}`,
       idempotent: true,
       parse: (message) => parseDirect(message, stream),
