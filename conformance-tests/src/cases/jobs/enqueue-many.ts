@@ -39,8 +39,8 @@ export const enqueueManyCases: readonly ConformanceCase[] = [
       await first.ack();
       const second = await claimOne(bus);
       checkEqual(second.id, results[0]?.id, "the id of the first of many");
-      await second.nak();
-      checkEqual(await drain(bus), [...texts, "after"], "the order");
+      await second.ack();
+      checkEqual(await drain(bus), [...texts.slice(1), "after"], "the order");
     },
   },
   {

@@ -10,7 +10,7 @@ import {
 } from "@busbar/core";
 import { check, checkEqual } from "../../assert.ts";
 import type { CaseContext } from "../../case.ts";
-import { type Span, timed } from "./timing.ts";
+import { lateness, type Span, timed } from "./timing.ts";
 
 /** The queue of most cases. */
 export const QUEUE = "mail";
@@ -135,7 +135,25 @@ export async function deadLettersBecome(
 
 /** Lets the time of a lease pass, and what a backend may be late. */
 export function pass(context: CaseContext, ms: number): Promise<void> {
-  return context.clock.sleep(ms + context.toleranceMs);
+  return context.clock.sleep(ms + lateness(context));
+}
+
+/** Takes `count` jobs, with as many claims as that takes, and gives them by their texts. */
+export async function claimAll(bus: Bus, count: number): Promise<Map<string, ClaimedJob>> {
+  const jobs = new Map<string, ClaimedJob>();
+  while (jobs.size < count) {
+    const job = await claimOne(bus);
+    const text = toText(job.payload);
+    check(!jobs.has(text), `${text} was handed out twice`);
+    jobs.set(text, job);
+  }
+  return jobs;
+}
+
+/** A copy that is a plain `Uint8Array`: what comes may be of a class that has it as a parent. */
+export function plain(bytes: Uint8Array): Uint8Array {
+  check(bytes instanceof Uint8Array, "it is not a Uint8Array");
+  return Uint8Array.from(bytes);
 }
 
 /** How often each text occurs, for those that do not occur once. */

@@ -12,7 +12,7 @@ import {
   LONG_MS,
   pass,
 } from "./helpers.ts";
-import { range, timed } from "./timing.ts";
+import { later, range, timed } from "./timing.ts";
 
 const LEASE_MS = 150;
 
@@ -153,7 +153,7 @@ export const staleCases: readonly ConformanceCase[] = [
       while (clock.monotonic() < span.to + 100) {
         // The process stands still.
       }
-      const late = [read.ack(), unread.ack()];
+      const late = [later(read.ack()), later(unread.ack())];
       checkEqual([read.lease.lost.aborted, lost.aborted], [true, true], "lost, in the same turn");
       for (const one of late) await checkCode(one, "LEASE_LOST", "an ack in the same turn");
       const again = await claimNow(bus, 2, { waitMs: 2_000 });

@@ -1,7 +1,7 @@
 import { errorCode } from "@busbar/core";
 import { check, checkCode, checkEqual, checkOptionRefused } from "../../assert.ts";
 import type { ConformanceCase } from "../../case.ts";
-import { checkNotBefore, range, timed } from "../jobs/timing.ts";
+import { checkNotBefore, lateness, range, timed } from "../jobs/timing.ts";
 import { BUCKET, textAt } from "./helpers.ts";
 
 const TTL_MS = 300;
@@ -128,13 +128,13 @@ export const bucketCases: readonly ConformanceCase[] = [
       await context.until(
         "the value is gone",
         async () => (await bus.kv.get(BUCKET, "key")) === undefined,
-        TTL_MS + context.toleranceMs,
+        TTL_MS + lateness(context),
       );
       checkNotBefore(context, span, TTL_MS, "the end of the value");
       await context.until(
         "the key is gone",
         async () => (await bus.kv.keys(BUCKET)).keys.length === 0,
-        context.toleranceMs,
+        lateness(context),
       );
       await bus.kv.create(BUCKET, "key", "again");
       checkEqual(await textAt(bus, "key"), "again", "the value that was created after the end");
@@ -156,7 +156,7 @@ export const bucketCases: readonly ConformanceCase[] = [
       await context.until(
         "the key that was not written again is gone",
         async () => (await bus.kv.get(BUCKET, "other")) === undefined,
-        ttlMs + context.toleranceMs,
+        ttlMs + lateness(context),
       );
       const value = await textAt(bus, "key");
       // A slow machine may look too late to say anything about the second value.
@@ -164,7 +164,7 @@ export const bucketCases: readonly ConformanceCase[] = [
       await context.until(
         "the key that was written again is gone",
         async () => (await bus.kv.get(BUCKET, "key")) === undefined,
-        ttlMs + context.toleranceMs,
+        ttlMs + lateness(context),
       );
       checkNotBefore(context, span, ttlMs, "the end of the second value");
     },

@@ -1,7 +1,7 @@
 import { type Bus, errorCode, type Lease } from "@busbar/core";
 import { checkEqual } from "../../assert.ts";
 import type { ConformanceCase } from "../../case.ts";
-import { inWaves, range } from "../jobs/timing.ts";
+import { inWaves, lateness, range } from "../jobs/timing.ts";
 import { putKeys } from "../kv/helpers.ts";
 import { acquire, BUCKET, checkFencesGrow, checkFree, KEY, LONG_MS } from "./helpers.ts";
 
@@ -44,7 +44,7 @@ export const fenceCases: readonly ConformanceCase[] = [
       const other = await context.open();
       const lease = await acquire(other, LONG_MS);
       const lapsed = await other.kv.lease(BUCKET, "lapsed", { ttlMs: 50 });
-      await context.clock.sleep(50 + context.toleranceMs);
+      await context.clock.sleep(50 + lateness(context));
       await other.close({ drainMs: 0 });
       const next = await acquire(bus, LONG_MS);
       checkFencesGrow([lease.fence, next.fence], "fences");
