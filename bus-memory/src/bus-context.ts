@@ -1,6 +1,5 @@
 import type { Clock, Payload, ResolvedMemoryConfig } from "@busbar/core";
 import { closedError, type Lifecycle, payloadBytes, type StatusHub } from "@busbar/core/adapter";
-import { Arena } from "./engine/arena.ts";
 import { Deadlines } from "./engine/deadlines.ts";
 import type { Namespace } from "./engine/namespace.ts";
 import type { MemoryServer } from "./memory-server.ts";
@@ -17,7 +16,6 @@ export class BusContext {
   readonly lifecycle: Lifecycle;
   readonly status: StatusHub;
   readonly #engineDeadlines: Deadlines;
-  readonly #received = new Arena();
   #isOver = false;
 
   constructor(
@@ -82,10 +80,5 @@ export class BusContext {
   stored(payload: Payload, what: string): Uint8Array {
     const bytes = this.bytes(payload, what);
     return typeof payload === "string" ? bytes : this.server.engine.arena.copy(bytes);
-  }
-
-  /** A copy for a receiver to own. */
-  received(bytes: Uint8Array): Uint8Array {
-    return this.#received.copy(bytes);
   }
 }

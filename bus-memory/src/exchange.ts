@@ -54,7 +54,7 @@ export class Exchange extends Deadline implements Waiting {
     signal?.addEventListener("abort", this.#onAbort, { once: true });
     const answer = (outcome: RpcOutcome): void => this.#answered(outcome);
     for (const respond of responders) {
-      respond({ subject, payload: context.received(payload), headers, answer });
+      respond({ subject, payload: new Uint8Array(payload), headers, answer });
     }
   }
 
@@ -90,7 +90,7 @@ export class Exchange extends Deadline implements Waiting {
       this.fail(remoteError(this.#request.subject, outcome.code, outcome.message));
       return;
     }
-    const payload = this.#parts.context.received(outcome.payload);
+    const payload = new Uint8Array(outcome.payload);
     if (sink.reply({ payload, headers: outcome.headers })) this.end();
   }
 }

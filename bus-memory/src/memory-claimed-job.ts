@@ -16,7 +16,6 @@ import type { LeaseWatcher, WorkerHand } from "./worker-hand.ts";
 export class MemoryClaimedJob implements ClaimedJob, LeaseWatcher {
   readonly id: string;
   readonly queue: string;
-  readonly payload: Uint8Array;
   readonly headers: Headers;
   readonly dedupKey: string | undefined;
   readonly priority: number;
@@ -32,6 +31,7 @@ export class MemoryClaimedJob implements ClaimedJob, LeaseWatcher {
   /** The end of the lease by the worker's own clock. */
   #deadlineMs: number;
   #isSettled = false;
+  #payload: Uint8Array | undefined = undefined;
   #lease: JobLease | undefined = undefined;
   #lost: AbortController | undefined = undefined;
   #alarm: Alarm | undefined = undefined;
@@ -45,7 +45,6 @@ export class MemoryClaimedJob implements ClaimedJob, LeaseWatcher {
     const { job } = claim;
     this.id = job.id;
     this.queue = queue.name;
-    this.payload = context.received(job.payload);
     this.headers = job.headers;
     this.dedupKey = job.dedupKey;
     this.priority = job.priority;
@@ -59,6 +58,12 @@ export class MemoryClaimedJob implements ClaimedJob, LeaseWatcher {
     this.#claim = claim;
     this.#leaseMs = leaseMs;
     this.#deadlineMs = context.nowMs + leaseMs;
+  }
+
+  /** Copied when it is asked for: a buffer of its own costs more than the rest of a claim. */
+  get payload(): Uint8Array {
+    this.#payload ??= new Uint8Array(this.#claim.job.payload);
+    return this.#payload;
   }
 
   get lease(): JobLease {

@@ -66,6 +66,6 @@ export class MemoryDeadLetters<Origin> implements DeadLetters {
 
   #show(owner: string, letter: StoredDeadLetter<Origin>): DeadLetter {
     const { origin: _, ...rest } = letter;
-    return { ...rest, owner, payload: this.#context.received(letter.payload) };
+    return { ...rest, owner, payload: new Uint8Array(letter.payload) };
   }
 }

@@ -63,7 +63,7 @@ export class MemoryKvStore implements KvStore {
       return undefined;
     }
     const { revision, createdAtMs } = record;
-    return { key, value: this.#context.received(record.value), revision, createdAtMs };
+    return { key, value: new Uint8Array(record.value), revision, createdAtMs };
   }
 
   async put(bucket: string, key: string, value: Payload, options?: PutOptions): Promise<number> {
@@ -109,7 +109,7 @@ export class MemoryKvStore implements KvStore {
   ): Promise<readonly Exclude<KvEvent, { type: "initialDone" }>[]> {
     const existing = this.#find(bucket);
     checkKey(key);
-    return (existing?.history(key) ?? []).map((record) => toEvent(this.#context, record));
+    return (existing?.history(key) ?? []).map((record) => toEvent(record));
   }
 
   async keys(bucket: string, options?: KeysOptions): Promise<KeyPage> {

@@ -22,7 +22,7 @@ export class MemoryListener implements Listener, Owned {
     this.#signal = signal;
     this.#inbox = new Mailbox({ maxItems: maxBuffered, onDrop: () => this.#onDrop(pattern) });
     const target = (subject: string, payload: Uint8Array, headers: Headers): void => {
-      this.#inbox.push({ subject, payload: context.received(payload), headers });
+      this.#inbox.push({ subject, payload: new Uint8Array(payload), headers });
     };
     this.#route = { pattern, group, target };
     context.namespace.hub.live.add(this.#route);

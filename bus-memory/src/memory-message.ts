@@ -14,7 +14,6 @@ import type { Delivery } from "./engine/delivery.ts";
 /** A delivery in the hands of the program. */
 export class MemoryMessage implements Message {
   readonly subject: string;
-  readonly payload: Uint8Array;
   readonly headers: Headers;
   readonly sequence: number;
   readonly publishedAtMs: number;
@@ -25,11 +24,11 @@ export class MemoryMessage implements Message {
   /** The end of the ack wait by the program's own clock. */
   #deadlineMs: number;
   #isSettled = false;
+  #payload: Uint8Array | undefined = undefined;
 
   constructor(context: BusContext, consumer: Consumer, delivery: Delivery) {
     const { message, count } = delivery;
     this.subject = message.subject;
-    this.payload = context.received(message.payload);
     this.headers = message.headers;
     this.sequence = message.sequence;
     this.publishedAtMs = message.publishedAtMs;
@@ -38,6 +37,12 @@ export class MemoryMessage implements Message {
     this.#consumer = consumer;
     this.#delivery = delivery;
     this.#deadlineMs = context.nowMs + consumer.waitMs(count);
+  }
+
+  /** Copied when it is asked for: a buffer of its own costs more than the rest of a delivery. */
+  get payload(): Uint8Array {
+    this.#payload ??= new Uint8Array(this.#delivery.message.payload);
+    return this.#payload;
   }
 
   async ack(_options?: AckOptions): Promise<void> {

@@ -24,9 +24,13 @@ export interface WatchTarget {
  */
 export class MemoryWatch implements KvWatch, Owned, BucketWatcher {
   readonly #context: BusContext;
-  readonly #target: WatchTarget;
+  readonly #bucket: Bucket;
+  readonly #matches: (key: string) => boolean;
+  readonly #signal: AbortSignal | undefined;
   readonly #inbox = new Mailbox<KvEvent>();
   readonly #changes = new Fifo<KvRecord>();
+  /** Emptied once it was given: a long watch must not hold old values. */
+  #initial: readonly KvRecord[];
   #given = 0;
   #markerGiven = false;
   #isBehind = false;
@@ -36,18 +40,21 @@ export class MemoryWatch implements KvWatch, Owned, BucketWatcher {
 
   constructor(context: BusContext, target: WatchTarget) {
     this.#context = context;
-    this.#target = target;
-    target.bucket.watch(this);
-    target.signal?.addEventListener("abort", this.#onAbort, { once: true });
+    this.#bucket = target.bucket;
+    this.#matches = target.matches;
+    this.#signal = target.signal;
+    this.#initial = target.initial;
+    this.#bucket.watch(this);
+    this.#signal?.addEventListener("abort", this.#onAbort, { once: true });
     context.lifecycle.add(this);
   }
 
   written(record: KvRecord): void {
-    if (!this.#target.matches(record.key)) return;
+    if (!this.#matches(record.key)) return;
     if (this.#readers > 0) {
       // Whoever waits has got everything before.
       this.#readers -= 1;
-      this.#inbox.push(toEvent(this.#context, record));
+      this.#inbox.push(toEvent(record));
     } else if (this.#isBehind) {
       return;
     } else if (this.#changes.size < MAX_BUFFERED) {
@@ -60,7 +67,7 @@ export class MemoryWatch implements KvWatch, Owned, BucketWatcher {
   }
 
   bucketDeleted(): void {
-    const { name } = this.#target.bucket;
+    const { name } = this.#bucket;
     this.#leave();
     this.#inbox.fail(
       new BusError("NOT_FOUND", `bucket ${name} was deleted`, { details: { bucket: name } }),
@@ -105,44 +112,41 @@ export class MemoryWatch implements KvWatch, Owned, BucketWatcher {
   }
 
   #take(): KvEvent | undefined {
-    const initial = this.#target.initial[this.#given];
+    const initial = this.#initial[this.#given];
     if (initial !== undefined) {
       this.#given += 1;
-      return toEvent(this.#context, initial);
+      return toEvent(initial);
     }
     if (!this.#markerGiven) {
       this.#markerGiven = true;
+      this.#initial = [];
+      this.#given = 0;
       return { type: "initialDone" };
     }
-    if (this.#changes.size === 0 && this.#isBehind) this.#catchUp();
+    while (this.#changes.size === 0 && this.#isBehind) this.#catchUp();
     const change = this.#changes.shift();
-    return change && toEvent(this.#context, change);
+    return change && toEvent(change);
   }
 
   #catchUp(): void {
-    const { bucket, matches } = this.#target;
-    const records = bucket.after(this.#lastRevision, MAX_BUFFERED);
+    const records = this.#bucket.after(this.#lastRevision, MAX_BUFFERED);
     this.#isBehind = records.length === MAX_BUFFERED;
     for (const record of records) {
       this.#lastRevision = record.revision;
-      if (matches(record.key)) this.#changes.push(record);
+      if (this.#matches(record.key)) this.#changes.push(record);
     }
-    if (this.#changes.size === 0 && this.#isBehind) this.#catchUp();
   }
 
   #leave(): void {
-    this.#target.bucket.unwatch(this);
-    this.#target.signal?.removeEventListener("abort", this.#onAbort);
+    this.#bucket.unwatch(this);
+    this.#signal?.removeEventListener("abort", this.#onAbort);
     this.#context.lifecycle.remove(this);
   }
 }
 
 /** A record as the program gets it. */
-export function toEvent(
-  context: BusContext,
-  record: KvRecord,
-): Exclude<KvEvent, { type: "initialDone" }> {
+export function toEvent(record: KvRecord): Exclude<KvEvent, { type: "initialDone" }> {
   const { key, value, revision, createdAtMs } = record;
   if (value === undefined) return { type: "delete", key, revision, createdAtMs };
-  return { type: "put", key, value: context.received(value), revision, createdAtMs };
+  return { type: "put", key, value: new Uint8Array(value), revision, createdAtMs };
 }

@@ -2,9 +2,10 @@ const SLAB_BYTES = 16_384;
 const LARGEST_SHARED = 2_048;
 
 /**
- * Copies payloads. A `Uint8Array` with a buffer of its own costs more than everything else that
- * happens to a small message, so small copies are views on slabs. A slab is never written twice and
- * lives as long as one of its views.
+ * Copies payloads that are stored. A `Uint8Array` with a buffer of its own costs more than everything
+ * else that happens to a small message, so small copies are views on slabs. A slab is never written
+ * twice and lives as long as one of its views. No view leaves the engine: whoever got one could
+ * transfer the slab, and everything else on it, to another thread.
  */
 export class Arena {
   #slab = new Uint8Array(0);
