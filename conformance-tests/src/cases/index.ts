@@ -1,6 +1,7 @@
 import type { ConformanceCase } from "../case.ts";
 import { capabilityCases } from "./capabilities.ts";
 import { faultCases } from "./faults/index.ts";
+import { jobCases } from "./jobs/index.ts";
 import { kvCases } from "./kv/index.ts";
 import { leaseCases } from "./lease/index.ts";
 import { lifecycleCases } from "./lifecycle/index.ts";
@@ -14,6 +15,7 @@ export const allCases: readonly ConformanceCase[] = [
   ...rpcCases,
   ...kvCases,
   ...leaseCases,
+  ...jobCases,
   ...capabilityCases,
   ...lifecycleCases,
   ...nameCases,

@@ -1,9 +1,11 @@
+import { systemClock } from "@busbar/core";
 import { connect, type JetStreamManager, JSONCodec, type NatsConnection } from "nats";
 
 interface Connections {
   readonly data?: { readonly connections?: readonly { readonly name?: string }[] };
 }
 
+const ATTEMPTS = 10;
 const OPTIONS = { maxReconnectAttempts: -1, reconnectTimeWait: 25, pingInterval: 1_000 };
 
 /** Accounts of a server that a {@link NatsInspector} can look into; clients need no password. */
@@ -40,7 +42,24 @@ export class NatsInspector {
   }
 
   /** Connections of closed buses, and consumers that nobody can come back to. */
-  async leaks(namespace: string): Promise<string[]> {
+  leaks(namespace: string): Promise<string[]> {
+    return patiently(() => this.#leaks(namespace));
+  }
+
+  /** Removes the streams of a namespace. */
+  clean(namespace: string): Promise<void> {
+    return patiently(async () => {
+      for (const stream of await this.#streamsOf(namespace)) {
+        await this.#streams.streams.delete(stream);
+      }
+    });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#system.close(), this.#app.close()]);
+  }
+
+  async #leaks(namespace: string): Promise<string[]> {
     const found: string[] = [];
     const connections = await this.#connectionsNamed(namespace);
     if (connections > 0) found.push(`${connections} connections`);
@@ -50,17 +69,6 @@ export class NatsInspector {
       }
     }
     return found;
-  }
-
-  /** Removes the streams of a namespace. */
-  async clean(namespace: string): Promise<void> {
-    for (const stream of await this.#streamsOf(namespace)) {
-      await this.#streams.streams.delete(stream);
-    }
-  }
-
-  async close(): Promise<void> {
-    await Promise.all([this.#system.close(), this.#app.close()]);
   }
 
   async #connectionsNamed(name: string): Promise<number> {
@@ -77,5 +85,17 @@ export class NatsInspector {
       if (name.split("_").includes(namespace)) names.push(name);
     }
     return names;
+  }
+}
+
+/** What is asked of a server that a case has just started again may need to be asked once more. */
+async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error;
+      await systemClock.sleep(100);
+    }
   }
 }

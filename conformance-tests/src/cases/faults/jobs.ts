@@ -157,8 +157,62 @@ export const jobFaultCases: readonly ConformanceCase[] = [
         await checkCode(Promise.reject(beating.error), "LEASE_LOST", "the heartbeat");
         return;
       }
+      await untilBack(context, other);
       checkEqual(await other.jobs.claim("q", { workerId: "x" }), [], "what another one can claim");
       await job.ack({ confirm: true });
+    },
+  },
+  {
+    id: "FAULT-CLAIM-004",
+    title: "jobs that nobody settled over a restart come again, with a fence that has grown",
+    contract: "faults",
+    level: "L4",
+    requires: SURVIVES,
+    timeoutMs: 90_000,
+    async run(context) {
+      const { bus } = context;
+      for (let index = 0; index < 10; index++)
+        await bus.jobs.enqueue("q", { payload: `m${index}` });
+      const held = await bus.jobs.claim("q", { workerId: "w", max: 10, leaseMs: 2_000 });
+      checkEqual(held.length, 10, "claimed jobs");
+      await restart(context);
+      await untilBack(context, bus);
+      const again = await claimAll(context, 10);
+      for (const first of held) {
+        const second = again.find(({ id }) => id === first.id);
+        check(second, `${toText(first.payload)} is lost`);
+        check(second.fence > first.fence, `fence ${second.fence} after ${first.fence}`);
+        await second.ack({ confirm: true });
+      }
+    },
+  },
+  {
+    id: "FAULT-CLAIM-005",
+    title: "jobs whose leases are live over a restart are not handed to another worker",
+    contract: "faults",
+    level: "L4",
+    requires: SURVIVES,
+    timeoutMs: 90_000,
+    async run(context) {
+      const { bus, clock } = context;
+      const other = await context.open();
+      for (let index = 0; index < 10; index++)
+        await bus.jobs.enqueue("q", { payload: `m${index}` });
+      const held = await bus.jobs.claim("q", { workerId: "w", max: 10, leaseMs: 20_000 });
+      checkEqual(held.length, 10, "claimed jobs");
+      await restart(context);
+      await untilBack(context, other);
+      await other.jobs.enqueue("q", { payload: "sentinel" });
+      const claimed = await other.jobs.claim("q", { workerId: "x", max: 20, waitMs: 5_000 });
+      checkEqual(
+        claimed.map(({ payload }) => toText(payload)),
+        ["sentinel"],
+        "what can be claimed",
+      );
+      for (const job of held) {
+        const settling = await outcomeOf(clock, () => job.ack({ confirm: true }));
+        if (!settling.ok) checkSettleError(settling.error);
+      }
     },
   },
   {
@@ -258,21 +312,20 @@ function checkSettleError(error: unknown): void {
   check([...AWAY, "LEASE_LOST"].includes(code), `a settle after a restart rejects with ${code}`);
 }
 
-/** Claims until all `count` have come, and whatever is ready then. */
+/** Claims until `count` jobs have come, and whatever is ready then; none may come twice. */
 async function claimAll(context: CaseContext, count: number): Promise<ClaimedJob[]> {
-  const jobs: ClaimedJob[] = [];
+  const jobs = new Map<string, ClaimedJob>();
   const deadline = context.clock.monotonic() + BACK_MS;
   for (;;) {
-    const waitMs = jobs.length < count ? 500 : 0;
-    const claimed = await context.bus.jobs.claim("q", {
-      workerId: "again",
-      max: 100,
-      waitMs,
-      leaseMs: 60_000,
-    });
-    jobs.push(...claimed);
+    const waitMs = jobs.size < count ? 500 : 0;
+    const options = { workerId: "again", max: 100, waitMs, leaseMs: 60_000 };
+    const claimed = await context.bus.jobs.claim("q", options);
+    for (const job of claimed) {
+      check(!jobs.has(job.id), `${toText(job.payload)} was handed out twice within one lease`);
+      jobs.set(job.id, job);
+    }
     if (claimed.length > 0) continue;
-    if (jobs.length >= count || context.clock.monotonic() > deadline) return jobs;
+    if (jobs.size >= count || context.clock.monotonic() > deadline) return [...jobs.values()];
   }
 }
 
