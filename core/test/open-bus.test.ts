@@ -86,6 +86,18 @@ describe("openBus", () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it("opens a second one without a turn of the event loop, so that virtual time stands still", async () => {
+    await using first = await openBus("memory:");
+    const clock = new VirtualClock();
+    clock.setTimer(() => undefined, 60_000);
+    const work = async (): Promise<number> => {
+      await using _second = await openBus({ backend: "memory", clock });
+      return clock.monotonic();
+    };
+    expect(await clock.autoAdvance(work())).toBe(0);
+    expect(first.capabilities.backend).toBe("memory");
+  });
+
   it("takes the URL of the environment if there is nothing else", async () => {
     vi.stubEnv("BUSBAR_URL", "memory:?maxPayloadBytes=7");
     await using bus = await openBus();

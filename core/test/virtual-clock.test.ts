@@ -2,7 +2,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
-import { VirtualClock } from "../src/index.ts";
+import { systemClock, VirtualClock } from "../src/index.ts";
 
 /** What is used after everything that is unused was collected. */
 function heapUsed(): number {
@@ -231,6 +231,18 @@ describe("VirtualClock.autoAdvance", () => {
     await clock.autoAdvance(clock.sleep(10));
     expect(clock.monotonic()).toBe(10);
     expect(clock.pendingTimers).toBe(1);
+  });
+
+  it("waits for real work while no timer is set", async () => {
+    const clock = new VirtualClock();
+    const work = async (): Promise<number> => {
+      await systemClock.sleep(30);
+      await clock.sleep(60_000);
+      await systemClock.sleep(30);
+      return clock.monotonic();
+    };
+    expect(await clock.autoAdvance(work())).toBe(60_000);
+    await expect(clock.autoAdvance(work(), { graceMs: 5 })).rejects.toThrow(/^deadlock: /);
   });
 
   it("calls a deadlock by its name", async () => {
