@@ -9,6 +9,8 @@ import { readRecords, readTotals } from "./totals.ts";
 export interface Findings {
   readonly deadLettered: number;
   readonly deadByMistake: number;
+  /** Dead letters of files that were there at the beginning. */
+  readonly vanished: number;
   readonly lost: number;
   readonly countedTwice: number;
   readonly changed: number;
@@ -31,12 +33,13 @@ export async function compare(
   for (const path of paths) {
     if (dead.has(path)) continue;
     const record = records.get(path);
-    let counts: Counts = await countPlainly(root, path);
-    const differs = record !== undefined && !sameCounts(record, counts);
-    if (differs && (await stat(join(root, path))).mtimeMs >= startedAtMs) {
+    let counts: Counts | undefined = await countPlainly(root, path).catch(() => undefined);
+    const isSame = counts !== undefined && (record === undefined || sameCounts(record, counts));
+    if (!isSame && (await touchedSince(join(root, path), startedAtMs))) {
       changed += 1;
       counts = record;
     }
+    if (counts === undefined) continue;
     plainCount.lines += counts.lines;
     plainCount.words += counts.words;
     plainCount.bytes += counts.bytes;
@@ -45,6 +48,7 @@ export async function compare(
   return {
     deadLettered: dead.size,
     deadByMistake: readable.filter(Boolean).length,
+    vanished: paths.filter((path) => dead.has(path)).length,
     lost: paths.filter((path) => !records.has(path) && !dead.has(path)).length,
     countedTwice: files - records.size,
     changed,
@@ -69,6 +73,12 @@ async function deadPaths(bus: Bus): Promise<Set<string>> {
     after = page.next;
   } while (after !== undefined);
   return paths;
+}
+
+/** Whether somebody changed or removed a file. */
+async function touchedSince(path: string, timeMs: number): Promise<boolean> {
+  const stats = await stat(path).catch(() => undefined);
+  return stats === undefined || stats.mtimeMs >= timeMs;
 }
 
 function canRead(path: string): Promise<boolean> {

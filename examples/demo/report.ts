@@ -17,6 +17,8 @@ export interface DemoReport {
   /** Files that had been counted when their job came back: their worker died in between. */
   readonly countedBefore: number;
   readonly deadLettered: number;
+  /** Dead letters of files that somebody removed before they were read. */
+  readonly vanished: number;
   /** Dead letters that should not be there. */
   readonly deadByMistake: number;
   readonly lost: number;
@@ -28,7 +30,7 @@ export interface DemoReport {
     readonly duplicates: number;
   };
   readonly answers: number;
-  /** Files that somebody changed between the work and the plain count: not compared. */
+  /** Files that somebody changed or removed between the work and the plain count: not compared. */
   readonly changed: number;
   readonly totals: Counts;
   readonly plainCount: Counts;
@@ -73,7 +75,7 @@ function factsOf(found: Findings): Fact[] {
     is("dead-lettered by mistake", found.deadByMistake, 0),
     is("lost", found.lost, 0),
     is("counted twice", found.countedTwice, 0),
-    is("events published", events.published, found.files),
+    is("events published", events.published, found.files - found.vanished),
     is("events seen", events.seen, events.published),
     is("events seen twice", events.duplicates, 0),
     least("questions answered", found.answers, 1),

@@ -77,6 +77,8 @@ class Run implements Disposable {
   readonly #workers: Worker[] = [];
   #service: IndexService | undefined;
   #story: Promise<unknown> = Promise.resolve();
+  /** Nothing more will be indexed. */
+  #queueEmpty = false;
   #answers = 0;
   #note = "";
 
@@ -132,7 +134,7 @@ class Run implements Disposable {
     const tally = this.#tally;
     await this.#indexed(1 / 3);
     victim.hang();
-    await this.#milestones.until(() => tally.heldByDead > 0 || tally.files === this.#paths.length);
+    await this.#milestones.until(() => tally.heldByDead > 0 || this.#queueEmpty);
     const end = await victim.kill();
     this.#progress.say(
       `${victim.name} dies (${end}) with ${tally.heldByDead} jobs in its hands; ` +
@@ -143,7 +145,9 @@ class Run implements Disposable {
   /** The follower stops in the middle and goes on later, where it was. */
   async #interruptFollower(): Promise<void> {
     const follower = this.#follower;
-    await this.#milestones.until(() => follower.seen >= this.#paths.length * 0.4);
+    await this.#milestones.until(
+      () => follower.seen >= this.#paths.length * 0.4 || this.#hasSeenAll(),
+    );
     await follower.stop();
     this.#progress.say(`the follower stops after ${follower.seen} events`);
     await this.#indexed(2 / 3);
@@ -166,15 +170,22 @@ class Run implements Disposable {
   }
 
   #indexed(share: number): Promise<void> {
-    return this.#milestones.until(() => this.#tally.files >= this.#paths.length * share);
+    const wanted = this.#paths.length * share;
+    return this.#milestones.until(() => this.#tally.files >= wanted || this.#queueEmpty);
+  }
+
+  #hasSeenAll(): boolean {
+    return this.#queueEmpty && this.#follower.seen >= this.#tally.announced;
   }
 
   /** Waits until no job is left and the follower has seen every event. */
   async toTheEnd(): Promise<void> {
     const finish = async (): Promise<boolean> => {
-      await this.#queueIsEmpty();
+      await this.#untilQueueIsEmpty();
+      this.#queueEmpty = true;
+      this.#milestones.check();
       await this.#story;
-      await this.#milestones.until(() => this.#follower.seen >= this.#tally.announced);
+      await this.#milestones.until(() => this.#hasSeenAll());
       return true;
     };
     const over = new AbortController();
@@ -183,7 +194,7 @@ class Run implements Disposable {
     this.#progress.say(finished ? "every job is settled" : "nothing moves any more: given up");
   }
 
-  async #queueIsEmpty(): Promise<void> {
+  async #untilQueueIsEmpty(): Promise<void> {
     for (;;) {
       const { ready, delayed, leased } = await this.#bus.jobs.stats(fileJobs.queue);
       if (ready + delayed + leased === 0) return;
