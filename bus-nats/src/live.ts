@@ -15,6 +15,7 @@ import {
   Mailbox,
   type Owned,
   payloadBytes,
+  within,
 } from "@busbar/core/adapter";
 import type { Msg, Subscription } from "@nats-io/transport-node";
 import type { NatsContext } from "./context.ts";
@@ -26,6 +27,8 @@ import { flat, messagePrefix } from "./wire/names.ts";
 const DEFAULT_MAX_BUFFERED = 1_024;
 /** A listener that drops says so once in this time. */
 const SLOW_STATUS_MS = 1_000;
+/** How long a close waits for the server to hear of it. */
+const CLOSE_LIMIT_MS = 250;
 
 /** The part of pub/sub that stores nothing: `notify` and `listen` on core NATS. */
 export class Live {
@@ -97,6 +100,7 @@ class NatsListener implements Listener, Owned {
   readonly #mailbox: Mailbox<LiveMessage>;
   readonly #subscriptions: readonly Subscription[];
   #dropped = 0;
+  #closing: Promise<void> | undefined;
   #toldAt = Number.NEGATIVE_INFINITY;
 
   constructor(context: NatsContext, options: ResolvedListenOptions) {
@@ -129,12 +133,8 @@ class NatsListener implements Listener, Owned {
   }
 
   close(): Promise<void> {
-    this.#options.signal?.removeEventListener("abort", this.#onAbort);
-    this.#context.lifecycle.remove(this);
-    for (const subscription of this.#subscriptions) subscription.unsubscribe();
-    this.#mailbox.drain();
-    this.#mailbox.end();
-    return Promise.resolve();
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   async stop(): Promise<{ abandoned: number }> {
@@ -149,6 +149,17 @@ class NatsListener implements Listener, Owned {
   readonly #onAbort = (): void => {
     void this.close();
   };
+
+  async #close(): Promise<void> {
+    const { lifecycle, link } = this.#context;
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#mailbox.drain();
+    this.#mailbox.end();
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    // Until the server knows, it gives this listener its share of the group.
+    if (link.connected) await within(link.clock, link.connection.flush(), CLOSE_LIMIT_MS);
+    lifecycle.remove(this);
+  }
 
   #subscribe(prefix: string): Subscription {
     const { subject, group } = this.#options;
