@@ -1,0 +1,85 @@
+import { execFileSync } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import {
+  findNatsServer,
+  NATS_SERVER_GENERATIONS,
+  type NatsServerBinary,
+  type NatsServerGeneration,
+} from "@busbar/scripts";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { memoryBench } from "./memory/bench.ts";
+import { natsBench } from "./nats/bench.ts";
+import { Profiler } from "./profile.ts";
+import { isMet, type Report, toJson, toTable } from "./report.ts";
+
+const DEFAULT_ROUNDS = 5;
+
+interface CommonOptions {
+  readonly json?: string;
+  readonly only?: string;
+  readonly rounds: number;
+  readonly check?: boolean;
+}
+
+interface NatsOptions extends CommonOptions {
+  readonly serverBin?: string;
+  readonly version?: NatsServerGeneration;
+  readonly profile?: string;
+}
+
+const program = new Command("bench").description("measures Busbar, side by side with raw clients");
+
+withCommonOptions(program.command("nats"))
+  .description("Busbar beside the raw NATS client on a private nats-server")
+  .option("--server-bin <path>", "the nats-server to start; default: the newest that is found")
+  .addOption(
+    new Option("--version <generation>", "the generation of nats-server to find").choices(
+      NATS_SERVER_GENERATIONS,
+    ),
+  )
+  .option("--profile <directory>", "also write CPU profiles of the slices, and print a summary")
+  .action(async (options: NatsOptions) => {
+    const profiler = options.profile ? await Profiler.open(options.profile) : undefined;
+    const binary = await findBinary(options);
+    const { rounds, only } = options;
+    await publish(await natsBench({ binary, rounds, only, profiler, progress }), options);
+    profiler?.close();
+  });
+
+withCommonOptions(program.command("memory"))
+  .description("the embedded bus: rates, and the cost per operation by what is queued")
+  .action(async ({ rounds, only, ...options }: CommonOptions) => {
+    await publish(await memoryBench({ rounds, only, progress }), { rounds, ...options });
+  });
+
+await program.parseAsync();
+
+function withCommonOptions(command: Command): Command {
+  return command
+    .option("--json <file>", "write the rows as JSON")
+    .option("--only <name>", "only rows whose name contains this")
+    .option("--rounds <n>", "rounds, of which the medians are printed", rounds, DEFAULT_ROUNDS)
+    .option("--check", "exit with 1 if a target is missed");
+}
+
+function rounds(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= 100) return value;
+  throw new InvalidArgumentError("a whole number from 1 to 100.");
+}
+
+async function findBinary({ serverBin, version }: NatsOptions): Promise<NatsServerBinary> {
+  if (serverBin === undefined) return findNatsServer(version === undefined ? {} : { version });
+  const text = execFileSync(serverBin, ["--version"], { encoding: "utf8", timeout: 10_000 });
+  return { path: serverBin, version: /\d+\.\d+\.\d+\S*/.exec(text)?.[0] ?? "unknown" };
+}
+
+function progress(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+async function publish(report: Report, { json, check }: CommonOptions): Promise<void> {
+  process.stdout.write(`\n${toTable(report)}\n`);
+  if (json !== undefined) await writeFile(json, toJson(report));
+  if (check && report.rows.some((row) => isMet(row) === false)) process.exitCode = 1;
+}
