@@ -1,6 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { busHarness } from "@busbar/conformance-tests";
-import { type HarnessChoice, type HarnessOptions, runCli } from "@busbar/conformance-tests/run-cli";
+import {
+  endProcess,
+  type HarnessChoice,
+  type HarnessOptions,
+  runCli,
+} from "@busbar/conformance-tests/run-cli";
 import {
   realTimeMemoryHarness,
   virtualMemoryHarness,
@@ -34,4 +39,4 @@ function binaryAt(path: string): NatsServerBinary {
   }
 }
 
-process.exitCode = await runCli(process.argv.slice(2), { harnessFor });
+endProcess(await runCli(process.argv.slice(2), { harnessFor }));

@@ -1,5 +1,11 @@
 import { type BusConfig, openBus, toText } from "@busbar/core";
 
+/** What the other process found. */
+export interface SeenElsewhere {
+  /** The value of the key `here`. */
+  readonly here: string | undefined;
+}
+
 // The other process of CAP-004; see elsewhere.ts.
 const [config = "", bucket = ""] = process.argv.slice(2);
 await using bus = await openBus(JSON.parse(config) as BusConfig | string);
@@ -7,4 +13,5 @@ const here = await bus.kv.get(bucket, "here");
 await bus.kv.put(bucket, "there", "from the second process");
 await bus.pubsub.publish("from.elsewhere", "hello");
 await bus.jobs.enqueue(bucket, { payload: "work" });
-process.stdout.write(JSON.stringify({ here: here && toText(here.value) }));
+const seen: SeenElsewhere = { here: here && toText(here.value) };
+process.stdout.write(JSON.stringify(seen));

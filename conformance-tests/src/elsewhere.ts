@@ -3,15 +3,10 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { BusConfig } from "@busbar/core";
+import type { SeenElsewhere } from "./elsewhere-child.ts";
 
 const run = promisify(execFile);
 const CHILD_TIMEOUT_MS = 20_000;
-
-/** What the other process found. */
-export interface SeenElsewhere {
-  /** The value of the key `here`. */
-  readonly here: string | undefined;
-}
 
 /**
  * Opens the bus in another process, which reads the key `here` of the bucket, writes `there`,

@@ -10,6 +10,8 @@ import { formatMarkdown } from "./report/markdown.ts";
 import type { ConformanceReport } from "./report/report.ts";
 import { runConformance } from "./runner.ts";
 
+export { endProcess } from "./end-process.ts";
+
 /** What the command line knows about the server of a bus. */
 export interface HarnessOptions {
   /** `--server-bin`. */

@@ -1,3 +1,5 @@
+// Loaded here already, so that no case pays for it from its budget.
+import "@busbar/bus-nats";
 import type { Harness, HarnessFactory } from "@busbar/conformance-tests";
 import { openBus } from "@busbar/core";
 import { type NatsServerBinary, startNatsServer } from "@busbar/scripts";
