@@ -1,0 +1,44 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { blockArguments, fillBlocks, type Renderer } from "./docs/blocks.ts";
+import { readBuses } from "./docs/buses.ts";
+import { renderCapabilities, renderSkipped } from "./docs/capability-tables.ts";
+import { caseGroups, renderCases } from "./docs/case-lists.ts";
+import { renderErrors } from "./docs/error-table.ts";
+
+// Fills the parts of the documentation that are known better elsewhere: the cases of the suite, what
+// each backend says that it can do, the error codes. `--check` changes nothing and fails if a page
+// is out of date.
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const CONTRACTS = "docs/contracts.md";
+const PAGES = ["README.md", CONTRACTS, "docs/capabilities.md"];
+
+const check = process.argv.includes("--check");
+const buses = await readBuses();
+const renderers: Readonly<Record<string, Renderer>> = {
+  cases: renderCases,
+  capabilities: () => renderCapabilities(buses),
+  skipped: () => renderSkipped(buses),
+  errors: renderErrors,
+};
+
+const stale: string[] = [];
+for (const page of PAGES) {
+  const text = await readFile(ROOT + page, "utf8");
+  const filled = fillBlocks(text, renderers);
+  if (page === CONTRACTS) {
+    const named = blockArguments(text, "cases");
+    const missing = caseGroups().filter((group) => !named.includes(group));
+    if (missing.length > 0) throw new Error(`${page} says nothing about ${missing.join(", ")}`);
+  }
+  if (filled === text) continue;
+  stale.push(page);
+  if (!check) await writeFile(ROOT + page, filled);
+}
+if (check && stale.length > 0) {
+  console.error(`out of date: ${stale.join(", ")}; npm run docs brings them up to date`);
+  process.exitCode = 1;
+} else {
+  console.log(stale.length > 0 ? `changed: ${stale.join(", ")}` : "up to date");
+}
