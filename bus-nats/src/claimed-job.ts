@@ -33,6 +33,8 @@ export interface JobTools {
   readonly link: Link;
   readonly ledger: Ledger;
   readonly deadLetters: NatsDeadLetters;
+  /** Whether a job is still in its queue. */
+  exists(queue: string, sequence: number): Promise<boolean>;
   /** Every claim that is not settled. */
   readonly held: HeldJobs;
 }
@@ -66,6 +68,8 @@ export async function buryJob(
   attempts: number,
 ): Promise<void> {
   const { queue, raw, info } = delivery;
+  // Purged meanwhile: then there is nothing left to be dead.
+  if (!(await tools.exists(queue, info.streamSequence))) return;
   await tools.deadLetters.bury({
     owner: queue,
     sequence: info.streamSequence,
@@ -132,7 +136,10 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
   readonly #tools: JobTools;
   readonly #delivery: JobDelivery;
   #headers: Headers | undefined;
-  #leaseMs: number;
+  /** What it was claimed with. */
+  readonly #leaseMs: number;
+  /** What it was renewed with last. */
+  #currentMs: number;
   #deadline: number;
   /** When the server last took the lease in. */
   #confirmedAt: number;
@@ -149,6 +156,7 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
     this.#tools = tools;
     this.#delivery = delivery;
     this.#leaseMs = lease.leaseMs;
+    this.#currentMs = lease.leaseMs;
     this.#confirmedAt = lease.startedAt;
     this.#deadline = lease.startedAt + lease.leaseMs - settleMarginMs(lease.leaseMs);
     this.#atRisk = lease.leaseMs !== DEFAULT_JOB_LEASE_MS;
@@ -203,7 +211,7 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
     const sentAt = link.clock.monotonic();
     await settleJob(link, this.#delivery, leaseVerb(leaseMs));
     if (this.#settled) return;
-    this.#leaseMs = leaseMs;
+    this.#currentMs = leaseMs;
     this.#confirmedAt = sentAt;
     this.#deadline = sentAt + leaseMs - settleMarginMs(leaseMs);
     this.#atRisk = true;
@@ -227,7 +235,7 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
     settleJob(
       link,
       this.#delivery,
-      nakAfter(this.#deadline + settleMarginMs(this.#leaseMs) - now),
+      nakAfter(this.#deadline + settleMarginMs(this.#currentMs) - now),
     ).then(
       () => {
         this.#confirmedAt = Math.max(this.#confirmedAt, now);
@@ -258,12 +266,11 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
     }
     const { link, ledger } = this.#tools;
     const { queue, info, entry, raw } = this.#delivery;
-    if (delayMs > 0) {
-      await ledger.write("job", queue, info.streamSequence, {
-        uncounted: entry?.uncounted ?? 0,
-        untilMs: link.clock.now() + delayMs,
-      });
-    }
+    await ledger.write("job", queue, info.streamSequence, {
+      uncounted: entry?.uncounted ?? 0,
+      freeAtMs: delayMs > 0 ? link.clock.now() + delayMs : 0,
+      priority: this.priority,
+    });
     link.connection.publish(raw.reply as string, nakAfter(delayMs));
   }
 
@@ -337,6 +344,8 @@ class NatsJobLease implements JobLease {
   }
 
   get lost(): AbortSignal {
+    // A process that stood still finds out here, not by its timers.
+    if (!this.#over && this.#deadline() <= this.#link.clock.monotonic()) this.#lose();
     if (!this.#over && !this.#timer) {
       this.#timer = this.#arm();
       this.#stopListening = this.#link.onDisconnect(() => this.moved());
@@ -356,14 +365,15 @@ class NatsJobLease implements JobLease {
     this.#stopListening?.();
   }
 
+  #lose(): void {
+    if (this.#over) return;
+    this.settled();
+    this.#controller.abort(this.#error());
+  }
+
   #arm(): Timer {
     const { clock } = this.#link;
-    const onTime = (): void => {
-      if (this.#over) return;
-      this.settled();
-      this.#controller.abort(this.#error());
-    };
-    return clock.setTimer(onTime, Math.max(0, this.#deadline() - clock.monotonic()), {
+    return clock.setTimer(() => this.#lose(), Math.max(0, this.#deadline() - clock.monotonic()), {
       keepAlive: false,
     });
   }

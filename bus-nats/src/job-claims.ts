@@ -11,7 +11,7 @@ import {
   settleJob,
 } from "./claimed-job.ts";
 import type { NatsContext } from "./context.ts";
-import { queueOfSubject, type Queues, type QueueState } from "./queue-state.ts";
+import { priorityOfSubject, queueOfSubject, type Queues, type QueueState } from "./queue-state.ts";
 import { ACK, nakAfter, parseAckSubject } from "./wire/ack-subject.ts";
 import { H, numberField } from "./wire/headers.ts";
 import { Puller, WaitingPull } from "./wire/pull.ts";
@@ -22,6 +22,11 @@ const MAX_PULL_WAIT_MS = 30_000;
 const FRESH_MS = 1_000;
 /** Pause after a wait that ended at once, such as while JetStream starts. */
 const RETRY_MS = 100;
+/**
+ * A consumer may hear of a stored message a moment after its publisher got the acknowledgement: so
+ * long a claim waits at least before it says that nothing is there.
+ */
+const LINGER_MS = 5;
 
 interface Pulled {
   readonly raw: Msg;
@@ -57,7 +62,7 @@ export class JobClaims {
   async claim(queue: string, options: ResolvedClaimOptions): Promise<ClaimedJob[]> {
     const { clock } = this.#context.link;
     const state = this.#queues.get(queue);
-    const deadline = clock.monotonic() + options.waitMs;
+    const deadline = clock.monotonic() + Math.max(options.waitMs, LINGER_MS);
     const wake = new Wake(this.#context, options.signal);
     try {
       for (;;) {
@@ -68,7 +73,7 @@ export class JobClaims {
         const leftMs = deadline - clock.monotonic();
         if (leftMs <= 0) return [];
         const pulled = await this.#wait(state, leftMs, wake);
-        wake.throwIfAborted();
+        // An abort is looked at there: what came in goes back first.
         if (pulled.length === 0) continue;
         const first = await this.#admit(state, pulled, options, wake);
         const more = first.length > 0 && first.length < options.max;
@@ -231,12 +236,17 @@ export class JobClaims {
     const { link } = this.#context;
     const { queue } = state;
     try {
-      const delivery = await this.#inspect(queue, raw);
+      let delivery = await this.#inspect(queue, raw);
       if (!delivery) return undefined;
       const { attempt, maxAttempts } = attemptsOf(delivery);
       if (attempt > maxAttempts) {
         await buryJob(this.#tools, delivery, "max attempts", maxAttempts);
         return undefined;
+      }
+      if (delivery.entry?.freeAtMs !== undefined) {
+        const { uncounted, sequence } = delivery.entry;
+        const entry = await this.#tools.ledger.write("job", queue, sequence, { uncounted });
+        delivery = { ...delivery, entry };
       }
       const startedAt = link.clock.monotonic();
       const fresh = options.leaseMs === DEFAULT_JOB_LEASE_MS && startedAt - askedAt <= FRESH_MS;
@@ -281,7 +291,8 @@ export class JobClaims {
     if (runAtMs !== undefined && runAtMs > now) {
       await ledger.write("job", queue, info.streamSequence, {
         uncounted: (entry?.uncounted ?? 0) + 1,
-        untilMs: runAtMs,
+        freeAtMs: runAtMs,
+        priority: priorityOfSubject(raw.subject),
       });
       await settleJob(link, delivery, nakAfter(runAtMs - now + 1));
       return undefined;
@@ -299,7 +310,8 @@ export class JobClaims {
         info.deliveries > 1 ? await ledger.read("job", queue, info.streamSequence) : undefined;
       await ledger.write("job", queue, info.streamSequence, {
         uncounted: (entry?.uncounted ?? 0) + 1,
-        untilMs: entry?.untilMs ?? 0,
+        freeAtMs: 0,
+        priority: priorityOfSubject(raw.subject),
       });
     } finally {
       if (link.connected) link.connection.publish(raw.reply as string, nakAfter(0));

@@ -60,6 +60,7 @@ export class NatsJobQueue implements JobQueue, Owned {
       link: context.link,
       ledger: this.#ledger,
       deadLetters: this.deadLetters,
+      exists: (queue, sequence) => context.api.hasMessage(context.names.jobStream(queue), sequence),
       held: this.#held,
     };
     context.link.onReconnect(() => this.#held.reassert(context.config.reconnectWaitMs));
@@ -122,28 +123,38 @@ export class NatsJobQueue implements JobQueue, Owned {
     await this.#queues.ensureLevel(state, 0);
     await this.#queues.ensureLoaded(state);
     const { api, link } = this.#context;
-    const [consumers, heldBack, dead, paused] = await Promise.all([
+    const [consumers, entries, dead, paused] = await Promise.all([
       Promise.all(state.levels.map((priority) => api.consumerInfo(state.stream, `p${priority}`))),
-      this.#ledger.heldBack("job", queue, link.clock.now()),
+      this.#ledger.list("job", queue),
       this.deadLetters.count(queue),
       this.#queues.readPaused(state),
     ]);
     let waiting = 0;
     let delivered = 0;
-    for (const consumer of consumers) {
+    const seenUpTo = new Map<number, number>();
+    for (const [index, consumer] of consumers.entries()) {
       waiting += consumer?.num_pending ?? 0;
       delivered += consumer?.num_ack_pending ?? 0;
+      seenUpTo.set(state.levels[index] as number, consumer?.delivered.stream_seq ?? 0);
     }
-    // Delayed jobs that nobody was handed yet wait in the stream; the others are held by the server.
-    const info = heldBack.length === 0 ? undefined : consumers;
-    const unseen = heldBack.filter((sequence) => {
-      const seen = info?.some((consumer) => (consumer?.delivered.stream_seq ?? 0) >= sequence);
-      return seen !== true;
-    }).length;
+    // To the server a job that was given back is still delivered, and a delayed one that nobody was
+    // handed yet is as good as any: the ledger tells them apart.
+    const now = link.clock.now();
+    let delayed = 0;
+    let delayedUnseen = 0;
+    let givenBack = 0;
+    for (const { freeAtMs, priority = 0, sequence } of entries) {
+      if (freeAtMs === undefined) continue;
+      const seen = (seenUpTo.get(priority) ?? 0) >= sequence;
+      if (freeAtMs > now) {
+        delayed += 1;
+        if (!seen) delayedUnseen += 1;
+      } else if (seen) givenBack += 1;
+    }
     return {
-      ready: Math.max(0, waiting - unseen),
-      delayed: heldBack.length,
-      leased: Math.max(0, delivered - (heldBack.length - unseen)),
+      ready: Math.max(0, waiting - delayedUnseen + givenBack),
+      delayed,
+      leased: Math.max(0, delivered - (delayed - delayedUnseen) - givenBack),
       dead,
       paused,
     };
@@ -218,7 +229,11 @@ export class NatsJobQueue implements JobQueue, Owned {
         signal,
       });
       if (delayed && !ack.duplicate) {
-        await this.#ledger.write("job", queue, ack.sequence, { uncounted: 0, untilMs: runAtMs });
+        await this.#ledger.write("job", queue, ack.sequence, {
+          uncounted: 0,
+          freeAtMs: runAtMs,
+          priority,
+        });
       }
       return { id: String(ack.sequence), duplicate: ack.duplicate };
     };

@@ -7,8 +7,13 @@ import type { OwnerKind } from "./wire/names.ts";
 export interface LedgerEntry {
   /** Deliveries that no program saw: they do not count as attempts. */
   readonly uncounted: number;
-  /** Until when the message is held back, in milliseconds since the Unix epoch; 0 if it is not. */
-  readonly untilMs: number;
+  /**
+   * Since it was given back or before it was handed out first: when it may be handed out (again), in
+   * milliseconds since the Unix epoch, 0 for at once. Absent while somebody has it.
+   */
+  readonly freeAtMs?: number;
+  /** The consumer of a job, by its priority. */
+  readonly priority?: number;
 }
 
 /** An entry as it was read. */
@@ -24,8 +29,8 @@ const MAX_AGE_MS = 30 * 86_400_000;
 const READS_AT_A_TIME = 64;
 
 /**
- * The server counts every delivery, also those that a client only buffered and gave back, and says
- * nothing of how long a message is held back. The ledger keeps both as one small record per message,
+ * The server counts every delivery, also those that a client only buffered and gave back, and does
+ * not say which of its unsettled deliveries wait to be handed out again. The ledger keeps both as one small record per message,
  * written only in these rare cases and read only for redeliveries. A message is in one hand at a
  * time, so there is never more than one writer of its record.
  */
@@ -49,16 +54,22 @@ export class Ledger {
   }
 
   /** Writes the entry of a message. */
-  async write(kind: OwnerKind, owner: string, sequence: number, entry: LedgerEntry): Promise<void> {
+  async write(
+    kind: OwnerKind,
+    owner: string,
+    sequence: number,
+    entry: LedgerEntry,
+  ): Promise<StoredLedgerEntry> {
     const { api, names } = this.#context;
     await this.#ensure();
-    await api.publish({
+    const ack = await api.publish({
       subject: names.ledgerSubject(kind, owner, sequence),
       payload: toBytes(JSON.stringify(entry)),
       timeoutMs: 5_000,
       what: `ledger of ${owner}`,
       idempotent: true,
     });
+    return { ...entry, recordSequence: ack.sequence, sequence };
   }
 
   /** Drops an entry; its message is settled. Not awaited: an entry too many does no harm. */
@@ -73,25 +84,21 @@ export class Ledger {
     await api.purge(names.ledgerStream, names.ledgerSubject(kind, owner, "*"));
   }
 
-  /** Sequences of an owner's messages that are held back beyond `nowMs`. */
-  async heldBack(kind: OwnerKind, owner: string, nowMs: number): Promise<number[]> {
+  /** All entries of an owner. */
+  async list(kind: OwnerKind, owner: string): Promise<StoredLedgerEntry[]> {
     const { api, names } = this.#context;
     await this.#ensure();
     const info = await api.streamInfo(names.ledgerStream, names.ledgerSubject(kind, owner, "*"));
     const subjects = Object.keys(info?.state.subjects ?? {});
-    const held: number[] = [];
+    const entries: StoredLedgerEntry[] = [];
     for (let index = 0; index < subjects.length; index += READS_AT_A_TIME) {
       const page = subjects.slice(index, index + READS_AT_A_TIME);
       const found = await Promise.all(
         page.map((subject) => api.lastOn(names.ledgerStream, subject)),
       );
-      for (const stored of found) {
-        if (!stored) continue;
-        const entry = parse(stored);
-        if (entry.untilMs > nowMs) held.push(entry.sequence);
-      }
+      for (const stored of found) if (stored) entries.push(parse(stored));
     }
-    return held;
+    return entries;
   }
 
   #ensure(): Promise<void> {

@@ -114,7 +114,7 @@ export class NatsMessage implements Message {
     this.deadline = sentAt + this.waitMs;
   }
 
-  /** Starts the ack wait again without waiting for the server: while only buffered. */
+  /** Starts the ack wait again without waiting for the server: when it leaves the buffer. */
   touch(nowMs: number): void {
     this.#owner.link.connection.publish(this.raw.reply as string, IN_PROGRESS);
     this.deadline = nowMs + this.waitMs;

@@ -34,7 +34,7 @@ import { API, apiCode } from "./errors.ts";
 import { Ledger } from "./ledger.ts";
 import type { Live } from "./live.ts";
 import { NatsSubscription, type SubscriptionTools } from "./subscription.ts";
-import { encodeHeaders, H } from "./wire/headers.ts";
+import { encodeHeaders, field, H } from "./wire/headers.ts";
 import { millis, nanos } from "./wire/jetstream-api.ts";
 
 type Wanted = Partial<ConsumerConfig> & { readonly name: string };
@@ -107,7 +107,9 @@ export class NatsPubsub implements Pubsub {
       const sent = this.#isReady ? send() : this.#ensureStream().then(send);
       return expectedLastSequence === undefined
         ? sent
-        : sent.catch((error: unknown) => onConflict(error, subject, expectedLastSequence));
+        : sent.catch((error: unknown) =>
+            this.#onConflict(error, subject, expectedLastSequence, messageId),
+          );
     } catch (error) {
       return Promise.reject(error);
     }
@@ -263,14 +265,30 @@ export class NatsPubsub implements Pubsub {
       idempotent: true,
     });
   }
-}
 
-/** The server says the current sequence in the text of its error. */
-function onConflict(error: unknown, subject: string, expected: number): never {
-  const code = apiCode(error);
-  if (code !== API.wrongLastSequence && code !== API.wrongLastSequenceConstant) throw error;
-  const current = /sequence: (?<sequence>\d+)/.exec((error as Error).message)?.groups?.["sequence"];
-  throw sequenceConflict(subject, expected, Number(current ?? Number.NaN));
+  async #onConflict(
+    error: unknown,
+    subject: string,
+    expected: number,
+    messageId: string | undefined,
+  ): Promise<PublishAck> {
+    const code = apiCode(error);
+    if (code !== API.wrongLastSequence && code !== API.wrongLastSequenceConstant) throw error;
+    if (messageId !== undefined) {
+      // Newer servers look at the expectation first. What followed the expected message is ours, if
+      // an earlier try was accepted.
+      const { api } = this.#context;
+      const next = await api.nextOn(this.#stream, expected + 1, this.#prefix + subject);
+      if (next && field(next.message.headers, H.msgId) === messageId) {
+        return { sequence: next.sequence, duplicate: true };
+      }
+    }
+    // The server says the current sequence in the text of its error.
+    const current = /sequence: (?<sequence>\d+)/.exec((error as Error).message)?.groups?.[
+      "sequence"
+    ];
+    throw sequenceConflict(subject, expected, Number(current ?? Number.NaN));
+  }
 }
 
 function startPolicy(from: StartFrom): Partial<ConsumerConfig> {

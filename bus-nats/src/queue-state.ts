@@ -13,6 +13,8 @@ export class QueueState {
   /** Grows with every change that a waiting claim has to know of. */
   version = 0;
   paused = false;
+  /** Grows whenever `paused` is heard of: a slower reading of the stored record is older. */
+  pauseNews = 0;
   /** Whether jobs of a priority can be sent without asking the server anything. */
   readonly made: Set<number> = new Set();
   /** Set once pause and priorities were read; a claim waits for it. */
@@ -129,6 +131,7 @@ export class Queues {
       what: `${paused ? "pause" : "resume"} queue ${state.queue}`,
       idempotent: true,
     });
+    state.pauseNews += 1;
     state.paused = paused;
     state.changed();
   }
@@ -166,6 +169,7 @@ export class Queues {
     await this.ensureLevel(state, 0);
     // Heard from now on; what was before is read.
     await this.#context.link.flush(`queue ${state.queue}`);
+    const { pauseNews } = state;
     const [consumers, info, paused] = await Promise.all([
       api.consumerNames(state.stream),
       api.streamInfo(state.stream, names.jobSubject(state.queue, "*")),
@@ -182,7 +186,7 @@ export class Queues {
         await this.ensureLevel(state, priority);
       }
     }
-    state.paused = paused;
+    if (state.pauseNews === pauseNews) state.paused = paused;
   }
 
   #listen(): void {
@@ -201,6 +205,7 @@ export class Queues {
     if (!state) return;
     if (what === "level") state.addLevel(Number(priority));
     else if (what === "pause") {
+      state.pauseNews += 1;
       state.paused = payload === "1";
       state.changed();
     } else if (what === "deleted") {

@@ -27,6 +27,11 @@ import { forgetStalePulls, isDelivery } from "./wire/pull.ts";
 const PULL_EXPIRES_MS = 30_000;
 const PULL_HEARTBEAT_MS = 10_000;
 const RETRY_MS = 250;
+/**
+ * What waits in the buffer until this part of its ack wait is left goes back: a program that takes
+ * nothing keeps nothing from others, and what it never saw does not count as delivered.
+ */
+const GIVE_BACK_BEFORE = 0.3;
 
 /** What a {@link NatsSubscription} is about. */
 export interface SubscriptionTarget {
@@ -52,8 +57,7 @@ export interface SubscriptionTools {
  * -> `close()` -> *closing* (buffered and late deliveries go back, those in hand may be settled) ->
  * *closed*; *running* -> the consumer is gone -> *failed* (the iterator throws `NOT_FOUND`).
  *
- * What is buffered is kept from being redelivered, so that the ack wait begins when the program gets
- * the message.
+ * The ack wait begins when the program gets the message, not while it is only buffered.
  */
 export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
   readonly link: Link;
@@ -273,7 +277,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     }
     this.#buffered.add(message);
     this.#mailbox.push(message);
-    this.#armWaits(message.deadline - message.waitMs / 2);
+    this.#armWaits(message.deadline - message.waitMs * GIVE_BACK_BEFORE);
   }
 
   /** The last allowed delivery ended without a settle. */
@@ -306,21 +310,36 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     );
   }
 
-  /** Keeps what is buffered, and frees the places of deliveries whose ack wait is over. */
+  /** Gives back what nobody took, and frees the places of deliveries whose ack wait is over. */
   #onWaits(): void {
     this.#waitTimerAt = Number.POSITIVE_INFINITY;
     const now = this.link.clock.monotonic();
     let next = Number.POSITIVE_INFINITY;
     for (const message of this.#buffered) {
-      const half = message.waitMs / 2;
-      if (message.deadline - now <= half && this.link.connected) message.touch(now);
-      next = Math.min(next, Math.max(now + 1, message.deadline - half));
+      const lastMoment = message.deadline - message.waitMs * GIVE_BACK_BEFORE;
+      if (lastMoment <= now) {
+        this.#giveBackBuffered();
+        break;
+      }
+      next = Math.min(next, lastMoment);
     }
     for (const message of [...this.#inHand]) {
       if (message.deadline <= now) this.settled(message);
       else next = Math.min(next, message.deadline);
     }
     if (next < Number.POSITIVE_INFINITY) this.#armWaits(next);
+  }
+
+  #giveBackBuffered(): void {
+    const buffered = this.#mailbox.drain();
+    for (const message of buffered) this.#buffered.delete(message);
+    this.#intakeSize += buffered.length;
+    void this.#giveBack(buffered)
+      .catch((error: unknown) => this.#onIntakeError(error))
+      .finally(() => {
+        this.#intakeSize -= buffered.length;
+        this.#fill();
+      });
   }
 
   #onStatus(status: Msg): void {
@@ -374,7 +393,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     // Late deliveries still come in until the server knows that nobody wants them.
     const late = connected ? this.#inbox?.drain().catch(() => undefined) : undefined;
     await within(clock, Promise.all([late, this.#intake]), 1_000);
-    const unseen = [...buffered.map(({ raw, info }) => ({ raw, info })), ...this.#late.splice(0)];
+    const unseen = [...buffered, ...this.#late.splice(0)];
     await within(clock, this.#giveBack(unseen), 2_000);
     if (this.#inHand.size > 0 && drainMs > 0) {
       const idle = new Promise<void>((resolve) => {
@@ -396,7 +415,6 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
   async #giveBack(
     unseen: readonly { readonly raw: Msg; readonly info: DeliveryInfo }[],
   ): Promise<void> {
-    if (unseen.length === 0) return;
     const { stream, consumer } = this.#target;
     await Promise.all([
       forgetStalePulls(this.#tools.context.api, stream, consumer),
@@ -413,7 +431,6 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     const entry = info.deliveries > 1 ? await this.#readEntry(info) : undefined;
     await this.#tools.ledger.write("sub", durable, info.streamSequence, {
       uncounted: (entry?.uncounted ?? 0) + 1,
-      untilMs: 0,
     });
   }
 }

@@ -145,7 +145,8 @@ export interface QueueStats {
  *
  * *Delivery*: at least once, up to `maxAttempts`; a job is lost never, and handed to two workers at
  * a time never. *Order*: priority, then order of enqueueing, among what is ready; a job that comes
- * back keeps its place. *Concurrency*: all methods, from any number of processes.
+ * back is handed out before those of its priority that nobody had yet; several that came back, in no
+ * stated order. *Concurrency*: all methods, from any number of processes.
  */
 export interface JobQueue {
   /**

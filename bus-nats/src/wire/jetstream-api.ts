@@ -210,6 +210,13 @@ export class JetStreamApi {
     return this.#leaderGet(stream, { seq: sequence, next_by_subj: filter });
   }
 
+  /** Whether a stream still has the message of a sequence. */
+  async hasMessage(stream: string, sequence: number): Promise<boolean> {
+    const what = `message ${sequence} of ${stream}`;
+    const found = this.call<object>(`STREAM.MSG.GET.${stream}`, { seq: sequence }, what);
+    return (await orUndefined(found, [API.messageNotFound, API.streamNotFound])) !== undefined;
+  }
+
   consumerInfo(stream: string, consumer: string): Promise<ConsumerInfo | undefined> {
     const what = `consumer ${consumer} of ${stream}`;
     return orUndefined(

@@ -142,6 +142,14 @@ export class Requester {
     for (const pending of this.#pending.values()) if (!pending.sent) this.#send(pending);
   }
 
+  /** The server refuses to take anything on a subject. */
+  refused(subject: string, error: Error): void {
+    for (const pending of this.#pending.values()) {
+      if (pending.subject !== subject) continue;
+      this.#settle(pending)?.reject(fromClientError(error, pending.what));
+    }
+  }
+
   /** Rejects everything that waits. Returns how much that was. */
   close(): number {
     this.#closed = true;
