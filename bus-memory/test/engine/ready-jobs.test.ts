@@ -1,0 +1,48 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { ReadyJobs } from "../../src/engine/ready-jobs.ts";
+import { StoredJob } from "../../src/engine/stored-job.ts";
+
+function job(number: number, priority: number): StoredJob {
+  return new StoredJob(number, {
+    payload: new Uint8Array(0),
+    headers: {},
+    dedupKey: undefined,
+    priority,
+    maxAttempts: 5,
+    enqueuedAtMs: 0,
+  });
+}
+
+it("ReadyJobs gives the highest priority first, then the lowest rank, whatever comes back", () => {
+  const step = fc.oneof(
+    fc.record({ add: fc.nat(9) }),
+    fc.record({ take: fc.constant(true) }),
+    fc.record({ back: fc.nat() }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+      const ready = new ReadyJobs();
+      let model: StoredJob[] = [];
+      const out: StoredJob[] = [];
+      let number = 0;
+      for (const one of steps) {
+        if ("add" in one) {
+          const added = job(++number, one.add);
+          ready.add(added);
+          model.push(added);
+        } else if ("take" in one) {
+          const [wanted] = model.toSorted((a, b) => b.priority - a.priority || a.rank - b.rank);
+          expect(ready.take()).toBe(wanted);
+          model = model.filter((other) => other !== wanted);
+          if (wanted) out.push(wanted);
+        } else if (out.length > 0) {
+          const [back] = out.splice(one.back % out.length, 1) as [StoredJob];
+          ready.add(back);
+          model.push(back);
+        }
+        expect(ready.size).toBe(model.length);
+      }
+    }),
+  );
+});
