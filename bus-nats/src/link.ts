@@ -1,16 +1,7 @@
-import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { BusError, type Clock, type ResolvedNatsConfig, systemClock } from "@busbar/core";
 import { closedError, StatusHub, within } from "@busbar/core/adapter";
-import {
-  type Authenticator,
-  connect,
-  credsAuthenticator,
-  type NatsConnection,
-  type NodeConnectionOptions,
-  nkeyAuthenticator,
-} from "@nats-io/transport-node";
-import { fromClientError } from "./errors.ts";
+import { type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
+import { checkConnection, dial } from "./dial.ts";
 import {
   compareVersions,
   OLDEST_SERVER,
@@ -58,7 +49,7 @@ export class Link {
   static async open(config: ResolvedNatsConfig): Promise<Link> {
     const clock = config.clock ?? systemClock;
     if (config.connection) return new Link(checkConnection(config.connection), clock, false);
-    const link = new Link(await dial(await connectionOptions(config), config, clock), clock, true);
+    const link = new Link(await dial(config, clock), clock, true);
     link.#warnIfOld();
     return link;
   }
@@ -155,7 +146,11 @@ export class Link {
           message: "the server is going to stop",
         });
       } else if (status.type === "error") {
-        this.status.emit({ type: "warning", code: "server-error", message: status.error.message });
+        const { error } = status;
+        if (error instanceof PermissionViolationError && error.operation === "publish") {
+          this.requester.refused(error.subject, error);
+        }
+        this.status.emit({ type: "warning", code: "server-error", message: error.message });
       } else if (status.type === "slowConsumer") {
         this.status.emit({ type: "slow", what: "connection", dropped: 0 });
       }
@@ -205,103 +200,4 @@ export class Link {
       });
     }
   }
-}
-
-function checkConnection(connection: object): NatsConnection {
-  const candidate = connection as NatsConnection & { addCloseListener?: unknown };
-  // A connection of the older `nats` package looks alike and fails later.
-  if (typeof candidate.publish !== "function" || typeof candidate.addCloseListener !== "function") {
-    throw new BusError(
-      "INVALID_CONFIG",
-      "bus configuration: connection must be a NatsConnection of @nats-io/transport-node 3",
-      { details: { issues: [{ field: "connection", problem: "not a version 3 connection" }] } },
-    );
-  }
-  return candidate;
-}
-
-async function connectionOptions(config: ResolvedNatsConfig): Promise<NodeConnectionOptions> {
-  const options: NodeConnectionOptions = {
-    servers: [...config.servers],
-    name: config.clientName,
-    // For ever, also over a time in which the server refuses the credentials.
-    maxReconnectAttempts: -1,
-    ignoreAuthErrorAbort: true,
-    reconnectTimeWait: config.reconnectWaitMs,
-    reconnectJitter: Math.ceil(config.reconnectWaitMs / 4),
-    reconnectJitterTLS: Math.ceil(config.reconnectWaitMs / 4),
-    pingInterval: config.pingIntervalMs,
-    maxPingOut: 2,
-    timeout: config.connectTimeoutMs,
-    // Without it the client captures a stack trace for each request: half of its speed.
-    noAsyncTraces: true,
-  };
-  const auth = config.auth;
-  if (auth && "user" in auth) Object.assign(options, { user: auth.user, pass: auth.password });
-  else if (auth && "token" in auth) options.token = auth.token;
-  else if (auth && "nkeySeed" in auth) {
-    options.authenticator = nkeyAuthenticator(Buffer.from(auth.nkeySeed));
-  } else if (auth) options.authenticator = await credentials(auth.credentialsFile);
-  if (config.tls) {
-    const { caFile, certFile, keyFile, handshakeFirst } = config.tls;
-    options.tls = {
-      ...(caFile === undefined ? {} : { caFile }),
-      ...(certFile === undefined ? {} : { certFile }),
-      ...(keyFile === undefined ? {} : { keyFile }),
-      ...(handshakeFirst ? { handshakeFirst } : {}),
-    };
-  }
-  return options;
-}
-
-async function credentials(path: string): Promise<Authenticator> {
-  try {
-    await readFile(path);
-  } catch (cause) {
-    throw new BusError(
-      "INVALID_CONFIG",
-      `bus configuration: auth.credentialsFile ${path} cannot be read`,
-      {
-        cause,
-        details: { issues: [{ field: "auth.credentialsFile", problem: "cannot be read" }] },
-      },
-    );
-  }
-  // Read again at every (re)connect: credentials are rotated by replacing the file.
-  return (nonce) => credsAuthenticator(readFileSync(path))(nonce);
-}
-
-/** The first connection: tried until the time is over, unless the server says no. */
-async function dial(
-  options: NodeConnectionOptions,
-  config: ResolvedNatsConfig,
-  clock: Clock,
-): Promise<NatsConnection> {
-  const deadline = clock.monotonic() + config.connectTimeoutMs;
-  const what = `connect to ${config.servers.map(withoutSecrets).join(", ")}`;
-  for (;;) {
-    try {
-      const leftMs = Math.max(100, deadline - clock.monotonic());
-      return await connect({ ...options, timeout: leftMs, reconnect: true });
-    } catch (cause) {
-      const error = fromClientError(cause, what);
-      const again = error.code === "DISCONNECTED" || error.code === "TIMEOUT";
-      if (!again) throw error;
-      if (clock.monotonic() + config.reconnectWaitMs >= deadline) {
-        throw new BusError(
-          "DISCONNECTED",
-          `${what}: no server within ${config.connectTimeoutMs} ms`,
-          {
-            cause,
-            details: { outcome: "notSent", timeoutMs: config.connectTimeoutMs },
-          },
-        );
-      }
-      await clock.sleep(config.reconnectWaitMs);
-    }
-  }
-}
-
-function withoutSecrets(server: string): string {
-  return server.replace(/\/\/[^@/]*@/, "//");
 }
