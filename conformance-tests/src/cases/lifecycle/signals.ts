@@ -75,22 +75,24 @@ export const signalCases: readonly ConformanceCase[] = [
     level: "L1",
     async run(context) {
       const requests = await prepare(context);
-      for (const { name, call } of WAITING) {
-        const controller = new AbortController();
-        const reason = { because: name };
-        const before = requests();
-        const pending = checkRejectsWith(context, name, reason, () =>
-          call(context.bus, controller.signal),
-        );
-        if (name.startsWith("request")) {
-          await context.until("the request arrives", () => requests() > before);
-        } else {
-          await context.clock.sleep(50);
+      // Aborted while it is on its way to the server, and when it has been waiting there for long.
+      for (const delayMs of [0, 100]) {
+        for (const { name, call } of WAITING) {
+          const controller = new AbortController();
+          const reason = { because: name };
+          const before = requests();
+          const pending = checkRejectsWith(context, name, reason, () =>
+            call(context.bus, controller.signal),
+          );
+          if (delayMs > 0) await context.clock.sleep(delayMs);
+          if (delayMs > 0 && name.startsWith("request")) {
+            await context.until("the request arrives", () => requests() > before);
+          }
+          controller.abort(reason);
+          await checkTook(context, { maxMs: 500, what: `the end of ${name}` }, () =>
+            context.within(`the end of ${name}`, pending),
+          );
         }
-        controller.abort(reason);
-        await checkTook(context, { maxMs: 500, what: `the end of ${name}` }, () =>
-          context.within(`the end of ${name}`, pending),
-        );
       }
     },
   },
