@@ -15,12 +15,21 @@ export function renderCapabilities(buses: readonly BusFacts[]): string {
   );
 }
 
-/** What the conformance runs of each backend leave out, and why. */
+/** What the conformance runs of the backends leave out, why, and where. */
 export function renderSkipped(buses: readonly BusFacts[]): string {
-  const rows = buses.flatMap(({ name, skipped }) =>
-    [...skipped].map(([reason, ids]) => [name, reason, shortened(ids)]),
+  const rows = new Map<string, { cases: string; reason: string; names: string[] }>();
+  for (const { name, skipped } of buses) {
+    for (const [reason, ids] of skipped) {
+      const cases = shortened(ids);
+      const row = rows.get(`${reason}\n${cases}`) ?? { cases, reason, names: [] };
+      row.names.push(name);
+      rows.set(`${reason}\n${cases}`, row);
+    }
+  }
+  return markdownTable(
+    ["cases", "reason", "left out on"],
+    [...rows.values()].map(({ cases, reason, names }) => [cases, reason, names.join(", ")]),
   );
-  return markdownTable(["run", "reason", "cases that are skipped"], rows);
 }
 
 /** Ids of cases; a group that is skipped as a whole is one entry. */
