@@ -6,6 +6,7 @@ import {
   numbered,
   otherNamespace,
   publishAll,
+  stopwatch,
   surely,
   takeAndAck,
   textsOf,
@@ -78,8 +79,12 @@ export const dedupCases: readonly ConformanceCase[] = [
       checkEqual(bus.capabilities.dedupWindowMs, 500, "capabilities.dedupWindowMs");
       const publish = (text: string): ReturnType<typeof bus.pubsub.publish> =>
         bus.pubsub.publish("d", text, { messageId: "again" });
+      const elapsed = stopwatch(context.clock);
       const first = await publish("first");
-      checkEqual((await publish("within")).duplicate, true, "duplicate within the window");
+      await context.clock.sleep(300);
+      const within = await publish("within");
+      // On a machine that stood still for so long the window may be over.
+      if (elapsed() < 500) checkEqual(within.duplicate, true, "duplicate within the window");
       // The window may be cleared on a timer of its own: twice its length is enough for any.
       await context.clock.sleep(surely(context, 1_000));
       const second = await publish("second");

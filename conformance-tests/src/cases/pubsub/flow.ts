@@ -264,4 +264,28 @@ export const flowCases: readonly ConformanceCase[] = [
       await checkNothingElse(bus, "f", slow);
     },
   },
+  {
+    id: "PS-FLOW-011",
+    title: "What a subscription that takes nothing any more has buffered goes to others",
+    contract: "pubsub",
+    level: "L1",
+    async run(context) {
+      const { bus } = context;
+      const options = { durable: "f", ackWaitMs: 400, maxInFlight: 10, maxDeliveries: 1 };
+      const stuck = await bus.pubsub.subscribe("f", options);
+      await publishAll(bus, "f", numbered(6));
+      await (await takeOne(stuck)).ack({ confirm: true });
+      // It goes on existing, and settled what it took: nobody can say that it is gone.
+      const other = await (await context.open()).pubsub.subscribe("f", options);
+      const rest = await takeAndAck(other, 5);
+      checkEachOnce(textsOf(rest), numbered(6).slice(1), "what the stuck one had buffered");
+      check(
+        rest.every((message) => message.deliveryCount === 1),
+        "what nobody saw counted as a delivery",
+      );
+      checkEqual(await bus.pubsub.deadLetters.count("f"), 0, "dead letters");
+      await stuck.close();
+      await checkNothingElse(bus, "f", other);
+    },
+  },
 ];
