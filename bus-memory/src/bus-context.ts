@@ -2,12 +2,12 @@ import type { Clock, Payload, ResolvedMemoryConfig } from "@busbar/core";
 import { closedError, type Lifecycle, payloadBytes, type StatusHub } from "@busbar/core/adapter";
 import { Deadlines } from "./engine/deadlines.ts";
 import type { Namespace } from "./engine/namespace.ts";
-import type { MemoryServer } from "./memory-server.ts";
+import type { ServerEngine } from "./engine/server-engine.ts";
 
 /** What the four contracts of one bus share. */
 export class BusContext {
   readonly config: ResolvedMemoryConfig;
-  readonly server: MemoryServer;
+  readonly engine: ServerEngine;
   readonly namespace: Namespace;
   /** The program's clock; leases and waits in its hands are judged by it. */
   readonly clock: Clock;
@@ -15,27 +15,25 @@ export class BusContext {
   readonly deadlines: Deadlines;
   readonly lifecycle: Lifecycle;
   readonly status: StatusHub;
-  readonly #engineDeadlines: Deadlines;
   #isOver = false;
 
   constructor(
     config: ResolvedMemoryConfig,
-    parts: Pick<BusContext, "server" | "namespace" | "clock" | "lifecycle" | "status">,
+    parts: Pick<BusContext, "engine" | "namespace" | "clock" | "lifecycle" | "status">,
   ) {
     this.config = config;
-    this.server = parts.server;
+    this.engine = parts.engine;
     this.namespace = parts.namespace;
     this.clock = parts.clock;
     this.lifecycle = parts.lifecycle;
     this.status = parts.status;
-    this.#engineDeadlines = parts.server.engine.deadlines;
-    this.deadlines =
-      parts.clock === parts.server.clock ? this.#engineDeadlines : new Deadlines(parts.clock);
+    const { clock, deadlines } = parts.engine;
+    this.deadlines = parts.clock === clock ? deadlines : new Deadlines(parts.clock);
   }
 
   /** The deadlines of this bus alone, if it has a clock of its own. */
   get ownDeadlines(): Deadlines | undefined {
-    return this.deadlines === this.#engineDeadlines ? undefined : this.deadlines;
+    return this.deadlines === this.engine.deadlines ? undefined : this.deadlines;
   }
 
   /** Whether closing has come to its end: nothing can be settled any more. */
@@ -50,8 +48,9 @@ export class BusContext {
 
   /** Reads the clocks and lets happen what is due. @returns the program's monotonic time. */
   tick(): number {
-    const nowMs = this.#engineDeadlines.tick();
-    return this.deadlines === this.#engineDeadlines ? nowMs : this.deadlines.tick();
+    const { deadlines } = this.engine;
+    const nowMs = deadlines.tick();
+    return this.deadlines === deadlines ? nowMs : this.deadlines.tick();
   }
 
   /** Begins an operation. @throws BusError `CLOSED` */
@@ -79,6 +78,6 @@ export class BusContext {
   /** Checks a payload and gives bytes to store. @throws BusError */
   stored(payload: Payload, what: string): Uint8Array {
     const bytes = this.bytes(payload, what);
-    return typeof payload === "string" ? bytes : this.server.engine.arena.copy(bytes);
+    return typeof payload === "string" ? bytes : this.engine.arena.copy(bytes);
   }
 }

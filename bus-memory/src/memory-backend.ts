@@ -27,7 +27,7 @@ function useServer(config: ResolvedMemoryConfig): ServerUse {
   if (name !== undefined) return useNamedServer(name, clock);
   const release = (): void => undefined;
   if (server === undefined) {
-    return { server: new MemoryServer(clock === undefined ? {} : { clock }), release };
+    return { server: new MemoryServer({ clock }), release };
   }
   if (server instanceof MemoryServer) return { server, release };
   throw invalidConfig([{ path: ["server"], message: "must be a MemoryServer" }], config);

@@ -9,11 +9,12 @@ import {
 } from "@busbar/core";
 import { Lifecycle, resolveDrain, StatusHub } from "@busbar/core/adapter";
 import { BusContext } from "./bus-context.ts";
+import type { AttachedBus } from "./engine/server-engine.ts";
 import { MemoryJobQueue } from "./memory-job-queue.ts";
 import { MemoryKvStore } from "./memory-kv-store.ts";
 import { MemoryPubsub } from "./memory-pubsub.ts";
 import { MemoryRpc } from "./memory-rpc.ts";
-import type { AttachedBus, MemoryServer } from "./memory-server.ts";
+import { engineOf, type MemoryServer } from "./memory-server.ts";
 import { VERSION } from "./version.ts";
 
 const DEFAULT_DRAIN_MS = 5_000;
@@ -31,11 +32,12 @@ export class MemoryBus implements Bus, AttachedBus {
 
   /** `release` is called when the bus is closed. */
   constructor(config: ResolvedMemoryConfig, server: MemoryServer, release: () => void) {
-    const clock = config.clock ?? server.clock;
-    const namespace = server.namespace(config.namespace, config.dedupWindowMs);
+    const engine = engineOf(server);
+    const { clock = engine.clock } = config;
+    const namespace = engine.namespace(config.namespace, config.dedupWindowMs);
     const lifecycle = new Lifecycle("the bus", clock);
     const status = new StatusHub();
-    const context = new BusContext(config, { server, namespace, clock, lifecycle, status });
+    const context = new BusContext(config, { engine, namespace, clock, lifecycle, status });
     this.#context = context;
     this.#release = release;
     this.pubsub = new MemoryPubsub(context);
@@ -43,7 +45,7 @@ export class MemoryBus implements Bus, AttachedBus {
     this.kv = new MemoryKvStore(context);
     this.jobs = new MemoryJobQueue(context);
     this.capabilities = capabilitiesOf(context);
-    server.attach(this);
+    engine.attach(this);
     context.ownDeadlines?.start();
     status.emit({ type: "connected", server: SERVER });
   }
@@ -74,7 +76,7 @@ export class MemoryBus implements Bus, AttachedBus {
     context.end();
     this.jobs.end();
     context.ownDeadlines?.stop();
-    context.server.detach(this);
+    context.engine.detach(this);
     this.#release();
     context.status.emit({ type: "closed", reason: "close was called" });
   }

@@ -125,11 +125,11 @@ export class MemoryJobQueue implements JobQueue {
   }
 
   #add(queue: Queue, job: Job, checked: ResolvedJob): EnqueueResult {
-    const { server } = this.#context;
+    const { engine } = this.#context;
     const { payload, headers, dedupKey, priority, maxAttempts, delayMs, runAtMs } = checked;
-    const enqueuedAtMs = server.clock.now();
+    const enqueuedAtMs = engine.clock.now();
     // Text was encoded into bytes that nobody else has.
-    const own = typeof job.payload === "string" ? payload : server.engine.arena.copy(payload);
+    const own = typeof job.payload === "string" ? payload : engine.arena.copy(payload);
     return queue.enqueue(
       { payload: own, headers, dedupKey, priority, maxAttempts, enqueuedAtMs },
       runAtMs === undefined ? delayMs : runAtMs - enqueuedAtMs,

@@ -40,10 +40,10 @@ export class MemoryKvStore implements KvStore {
   readonly #leases: LeaseManager;
 
   constructor(context: BusContext) {
-    const { clock, lifecycle, server } = context;
+    const { clock, engine, lifecycle } = context;
     this.#context = context;
     const store = new MemoryLeaseStore(context);
-    this.#leases = new LeaseManager({ store, clock, lifecycle, random: server.random });
+    this.#leases = new LeaseManager({ store, clock, lifecycle, random: engine.random });
   }
 
   async ensureBucket(bucket: string, options?: BucketOptions): Promise<void> {

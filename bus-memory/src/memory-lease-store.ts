@@ -14,7 +14,7 @@ export class MemoryLeaseStore implements LeaseStore {
     const record = this.#context.namespace.leases.read(key);
     if (record === undefined) return undefined;
     const { revision, value, writtenMs } = record;
-    const { clock } = this.#context.server;
+    const { clock } = this.#context.engine;
     return { revision, value, ageMs: async () => clock.monotonic() - writtenMs };
   }
 

@@ -17,7 +17,7 @@ export interface ServerUse {
 /** The server of this name in this process. It is dropped when its last user releases it. */
 export function useNamedServer(name: string, clock: Clock | undefined): ServerUse {
   const named = servers.get(name) ?? {
-    server: new MemoryServer(clock === undefined ? {} : { clock }),
+    server: new MemoryServer({ clock }),
     users: 0,
   };
   servers.set(name, named);

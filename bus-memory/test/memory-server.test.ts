@@ -125,7 +125,7 @@ describe("MemoryServer", () => {
     const [job] = await bus.jobs.claim("q", { workerId: "w", leaseMs: 1_000 });
     // The program stands still; the server does not.
     await clock.advance(1_000);
-    expect(await bus.jobs.stats("q")).toMatchObject({ ready: 1, leased: 0 });
+    expect(await bus.jobs.stats("q")).toMatchObject({ ready: 0, leased: 1 });
     await expect(job?.ack()).rejects.toMatchObject({ code: "LEASE_LOST" });
     // The other way round: the server's time is not over, but the program's is.
     const [again] = await bus.jobs.claim("q", { workerId: "w", leaseMs: 1_000 });

@@ -1,7 +1,7 @@
 import { BusError } from "@busbar/core";
 import { revisionConflict, type ResolvedBucketOptions } from "@busbar/core/adapter";
 import { Deadline } from "./deadlines.ts";
-import type { EngineContext } from "./message-hub.ts";
+import type { EngineContext } from "./engine-context.ts";
 import { SortedKeys } from "./sorted-keys.ts";
 
 /** One write to a key, or its removal. In the bucket's list by revision as long as it is kept. */

@@ -1,21 +1,11 @@
-import type { Clock, Headers } from "@busbar/core";
+import type { Headers } from "@busbar/core";
 import { sequenceConflict } from "@busbar/core/adapter";
-import type { Arena } from "./arena.ts";
 import { Consumer, type ConsumerOptions } from "./consumer.ts";
-import type { Deadlines } from "./deadlines.ts";
 import { DedupWindow } from "./dedup-window.ts";
+import type { EngineContext } from "./engine-context.ts";
 import { Router } from "./router.ts";
-import { Stream, type StreamLimits } from "./stream.ts";
+import { Stream } from "./stream.ts";
 import { SubjectTree } from "./subject-tree.ts";
-
-/** What a part of the engine lives on. */
-export interface EngineContext {
-  readonly clock: Clock;
-  readonly deadlines: Deadlines;
-  /** Where stored payloads go. */
-  readonly arena: Arena;
-  readonly streamLimits: StreamLimits;
-}
 
 /** A message that is published, checked, not yet stored. */
 export interface Publication {

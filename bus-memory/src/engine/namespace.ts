@@ -4,8 +4,9 @@ import {
   type ResolvedBucketOptions,
 } from "@busbar/core/adapter";
 import { Bucket } from "./bucket.ts";
+import type { EngineContext } from "./engine-context.ts";
 import { LeaseBook } from "./lease-book.ts";
-import { type EngineContext, MessageHub } from "./message-hub.ts";
+import { MessageHub } from "./message-hub.ts";
 import { Queue, type QueueContext } from "./queue.ts";
 import { Router } from "./router.ts";
 

@@ -2,7 +2,7 @@ import type { QueueStats } from "@busbar/core";
 import { Bag } from "./bag.ts";
 import { DeadLetterStore } from "./dead-letter-store.ts";
 import { DedupWindow } from "./dedup-window.ts";
-import type { EngineContext } from "./message-hub.ts";
+import type { EngineContext } from "./engine-context.ts";
 import { ReadyJobs } from "./ready-jobs.ts";
 import { type JobContent, StoredJob } from "./stored-job.ts";
 import { type JobHolder, JobTerm, type JobTermOwner } from "./job-term.ts";
@@ -43,6 +43,8 @@ export class Queue implements JobTermOwner {
   readonly #waiters = new Set<ClaimWaiter>();
   #dedup: DedupWindow<string>;
   #leased = 0;
+  /** How many of the ready ones were left by their worker: they count as leased until claimed. */
+  #left = 0;
   #fence = 0;
   #isPaused = false;
   /** Whether it was used since it was made or deleted. */
@@ -57,12 +59,17 @@ export class Queue implements JobTermOwner {
   /** Counts. */
   get stats(): QueueStats {
     return {
-      ready: this.#ready.size,
+      ready: this.#ready.size - this.#left,
       delayed: this.#terms.size - this.#leased,
-      leased: this.#leased,
+      leased: this.#leased + this.#left,
       dead: this.deadLetters.size,
       paused: this.#isPaused,
     };
+  }
+
+  /** How many jobs are in the hands of workers. */
+  get leaseCount(): number {
+    return this.#leased;
   }
 
   /** How many claims wait. */
@@ -164,6 +171,7 @@ export class Queue implements JobTermOwner {
   purge(): number {
     const terms = this.#terms.drain();
     this.#leased = 0;
+    this.#left = 0;
     for (const term of terms) {
       this.#context.engine.deadlines.clear(term);
       term.state = "purged";
@@ -182,12 +190,20 @@ export class Queue implements JobTermOwner {
   }
 
   termOver(term: JobTerm): void {
-    if (term.holder !== undefined) {
-      this.retry(term, 0, undefined);
-    } else {
+    const { job } = term;
+    if (term.holder === undefined) {
       this.#terms.remove(term);
-      this.#makeReady(term.job);
+      this.#makeReady(job);
+      return;
     }
+    this.#end(term);
+    if (job.attempt >= job.maxAttempts) {
+      this.#bury(job, MAX_ATTEMPTS);
+      return;
+    }
+    job.wasLeft = true;
+    this.#left += 1;
+    this.#makeReady(job);
   }
 
   #lease(request: ClaimRequest): JobTerm[] {
@@ -199,6 +215,10 @@ export class Queue implements JobTermOwner {
       const job = this.#ready.take();
       if (job === undefined) break;
       job.attempt += 1;
+      if (job.wasLeft) {
+        job.wasLeft = false;
+        this.#left -= 1;
+      }
       const lease = new JobTerm(this, job, { holder, fence: ++this.#fence });
       this.#terms.add(lease);
       deadlines.set(lease, endMs);

@@ -26,6 +26,8 @@ export class StoredJob implements JobContent {
   /** Its place among those of its priority. */
   rank: number;
   attempt = 0;
+  /** Whether its last lease ran out and nobody has claimed it since. */
+  wasLeft = false;
 
   constructor(number: number, content: JobContent) {
     this.payload = content.payload;
