@@ -129,13 +129,11 @@ const CERTIFICATE_CODE = /CERT|SELF_SIGNED|UNABLE_TO_(?:GET|VERIFY)|^ERR_TLS_CER
 
 /** Why a server's certificate was refused here; it will not get better by trying again. */
 function certificateProblem(cause: unknown): string | undefined {
-  for (let error = cause; error instanceof Error; error = error.cause) {
-    const code: unknown = Reflect.get(error, "code");
-    if (typeof code === "string" && CERTIFICATE_CODE.test(code) && !/^ERR_SSL/.test(code)) {
-      return error.message;
-    }
-  }
-  return undefined;
+  if (!(cause instanceof Error)) return undefined;
+  const code: unknown = Reflect.get(cause, "code");
+  const found =
+    typeof code === "string" && CERTIFICATE_CODE.test(code) && !code.startsWith("ERR_SSL");
+  return found ? cause.message : certificateProblem(cause.cause);
 }
 
 function reasonOf(cause: unknown): string {

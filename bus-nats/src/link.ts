@@ -29,7 +29,7 @@ export class Link {
   readonly #owned: boolean;
   readonly #onReconnect = new Set<() => void>();
   readonly #onDisconnected = new Set<() => void>();
-  #connected = true;
+  #connected: boolean;
   #lostAt = Number.NEGATIVE_INFINITY;
   #closed = false;
   #features: ServerFeatures;
@@ -39,8 +39,15 @@ export class Link {
     this.clock = clock;
     this.#owned = owned;
     this.#features = serverFeatures(connection.info?.version ?? "0");
+    // A caller's connection may be waiting for its server.
+    this.#connected = connection.info !== undefined;
     this.requester = new Requester(connection, clock);
-    this.status.emit({ type: "connected", server: connection.getServer() });
+    this.status.emit(
+      this.#connected
+        ? { type: "connected", server: connection.getServer() }
+        : { type: "disconnected", reason: "the server is away" },
+    );
+    if (!this.#connected) this.requester.disconnected();
     void this.#watch();
     void connection.closed().then((error) => this.#onClosed(error));
   }
@@ -48,8 +55,9 @@ export class Link {
   /** Connects, or takes the caller's connection. */
   static async open(config: ResolvedNatsConfig): Promise<Link> {
     const clock = config.clock ?? systemClock;
-    if (config.connection) return new Link(checkConnection(config.connection), clock, false);
-    const link = new Link(await dial(config, clock), clock, true);
+    const link = config.connection
+      ? new Link(checkConnection(config.connection), clock, false)
+      : new Link(await dial(config, clock), clock, true);
     link.#warnIfOld();
     return link;
   }

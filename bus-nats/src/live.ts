@@ -63,8 +63,7 @@ export class Live {
 
   /** Implements `Pubsub.listen`. */
   async listen(subject: string, options: ListenOptions = {}): Promise<Listener> {
-    const { lifecycle, link } = this.#context;
-    lifecycle.checkOpen();
+    this.#context.lifecycle.checkOpen();
     checkSubjectPattern(subject);
     const { group, signal } = options;
     if (group !== undefined) checkName("group", group);
@@ -77,7 +76,7 @@ export class Live {
     signal?.throwIfAborted();
     const listener = new NatsListener(this.#context, { subject, group, maxBuffered, signal });
     try {
-      await link.flush(`listen on ${subject}`);
+      await listener.ready();
     } catch (error) {
       await listener.close();
       throw error;
@@ -100,6 +99,7 @@ class NatsListener implements Listener, Owned {
   readonly #mailbox: Mailbox<LiveMessage>;
   readonly #subscriptions: readonly Subscription[];
   #dropped = 0;
+  #failure: BusError | undefined;
   #closing: Promise<void> | undefined;
   #toldAt = Number.NEGATIVE_INFINITY;
 
@@ -116,6 +116,13 @@ class NatsListener implements Listener, Owned {
     );
     context.lifecycle.add(this);
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** Resolves when messages can arrive. @throws BusError `PERMISSION_DENIED`, `DISCONNECTED` */
+  async ready(): Promise<void> {
+    await this.#context.link.flush(`listen on ${this.#options.subject}`);
+    // The server refuses a subscription before it answers the flush behind it.
+    if (this.#failure) throw this.#failure;
   }
 
   get dropped(): number {
@@ -166,8 +173,10 @@ class NatsListener implements Listener, Owned {
     return this.#context.link.connection.subscribe(prefix + subject, {
       ...(group === undefined ? {} : { queue: flat(group) }),
       callback: (error, message) => {
-        if (error) this.#mailbox.fail(fromClientError(error, `listen on ${subject}`));
-        else this.#onMessage(message, prefix);
+        if (error) {
+          this.#failure = fromClientError(error, `listen on ${subject}`);
+          this.#mailbox.fail(this.#failure);
+        } else this.#onMessage(message, prefix);
       },
     });
   }

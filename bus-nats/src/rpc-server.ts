@@ -1,4 +1,4 @@
-import type { CloseOptions, CloseReport, RpcHandler, RpcServer } from "@busbar/core";
+import type { BusError, CloseOptions, CloseReport, RpcHandler, RpcServer } from "@busbar/core";
 import {
   type Owned,
   type ResolvedServeOptions,
@@ -8,6 +8,7 @@ import {
 } from "@busbar/core/adapter";
 import type { Msg, Subscription } from "@nats-io/transport-node";
 import type { NatsContext } from "./context.ts";
+import { fromClientError } from "./errors.ts";
 import { ownBytes } from "./wire/bytes.ts";
 import { userHeaders } from "./wire/headers.ts";
 import { flat } from "./wire/names.ts";
@@ -24,9 +25,11 @@ const DRAIN_LIMIT_MS = 250;
  */
 export class NatsRpcServer implements RpcServer, Owned {
   readonly #context: NatsContext;
+  readonly #subject: string;
   readonly #signal: AbortSignal | undefined;
   readonly #executor: RpcExecutor;
   readonly #subscription: Subscription;
+  #failure: BusError | undefined;
   #closing: Promise<CloseReport> | undefined;
 
   constructor(
@@ -36,6 +39,7 @@ export class NatsRpcServer implements RpcServer, Owned {
     options: ResolvedServeOptions,
   ) {
     this.#context = context;
+    this.#subject = subject;
     this.#signal = options.signal;
     const { link, names, capabilities } = context;
     this.#executor = new RpcExecutor(handler, options, {
@@ -45,17 +49,19 @@ export class NatsRpcServer implements RpcServer, Owned {
     this.#subscription = link.connection.subscribe(names.rpcPrefix + subject, {
       ...(options.group === false ? {} : { queue: flat(options.group) }),
       callback: (error, message) => {
-        if (error) {
-          link.status.emit({
-            type: "warning",
-            code: "rpc-server-refused",
-            message: `serve ${subject}: ${error.message}`,
-          });
-        } else this.#accept(message);
+        if (error) this.#failure = fromClientError(error, `serve ${subject}`);
+        else this.#accept(message);
       },
     });
     context.lifecycle.add(this);
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** Resolves when requests can arrive. @throws BusError `PERMISSION_DENIED`, `DISCONNECTED` */
+  async ready(): Promise<void> {
+    await this.#context.link.flush(`serve ${this.#subject}`);
+    // The server refuses a subscription before it answers the flush behind it.
+    if (this.#failure) throw this.#failure;
   }
 
   close(options: CloseOptions = {}): Promise<CloseReport> {

@@ -62,8 +62,7 @@ export class NatsRequestReply implements RequestReply {
     handler: RpcHandler,
     options: ServeOptions = {},
   ): Promise<RpcServer> {
-    const { lifecycle, link } = this.#context;
-    lifecycle.checkOpen();
+    this.#context.lifecycle.checkOpen();
     checkSubjectPattern(subject);
     if (typeof handler !== "function") {
       throw new TypeError(`handler must be a function, got ${typeof handler}`);
@@ -72,7 +71,7 @@ export class NatsRequestReply implements RequestReply {
     resolved.signal?.throwIfAborted();
     const server = new NatsRpcServer(this.#context, subject, handler, resolved);
     try {
-      await link.flush(`serve ${subject}`);
+      await server.ready();
     } catch (error) {
       await server.close();
       throw error;

@@ -27,6 +27,20 @@ describe("StatusHub", () => {
     expect(await reading).toEqual([up, slow(2), down, closed]);
   });
 
+  it("keeps the newest warnings that nobody heard for the first reader", async () => {
+    const hub = new StatusHub();
+    const warning = (code: string): BusStatus => ({ type: "warning", code, message: "m" });
+    for (let count = 0; count < 20; count++) hub.emit(warning(`${count}`));
+    hub.emit(up);
+    const first = all(hub.subscribe());
+    hub.emit(warning("heard"));
+    const second = all(hub.subscribe());
+    hub.emit(closed);
+    const kept = Array.from({ length: 16 }, (_, index) => warning(`${index + 4}`));
+    expect(await first).toEqual([up, ...kept, warning("heard"), closed]);
+    expect(await second).toEqual([up, closed]);
+  });
+
   it("tells every reader everything", async () => {
     const hub = new StatusHub();
     const readings = [all(hub.subscribe()), all(hub.subscribe())];

@@ -21,20 +21,17 @@ export async function createCertificates(): Promise<Certificates> {
   const path = (name: string): string => join(dir, name);
   const openssl = (...args: string[]): Promise<unknown> => run("openssl", args, { cwd: dir });
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-  await openssl(
-    ...["req", "-x509", ...key, "-days", "2", "-subj", "/CN=Test authority"],
-    ...["-keyout", "ca.key", "-out", "ca.pem"],
-  );
+  const request = (subject: string, keyFile: string): string[] => {
+    return ["req", ...key, "-subj", `/CN=${subject}`, "-keyout", keyFile];
+  };
+  await openssl(...request("authority", "ca.key"), "-x509", "-days", "2", "-out", "ca.pem");
+  const authority = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
   const sign = async (name: string, extensions: string): Promise<void> => {
-    await writeFile(path(`${name}.ext`), extensions);
-    await openssl(
-      ...["req", ...key, "-subj", `/CN=${name}`],
-      ...["-keyout", `${name}.key`, "-out", `${name}.csr`],
-    );
-    await openssl(
-      ...["x509", "-req", "-days", "2", "-in", `${name}.csr`, "-CA", "ca.pem", "-CAkey", "ca.key"],
-      ...["-CAcreateserial", "-extfile", `${name}.ext`, "-out", `${name}.pem`],
-    );
+    const file = `${name}.ext`;
+    await writeFile(path(file), extensions);
+    await openssl(...request(name, `${name}.key`), "-out", `${name}.csr`);
+    const signed = ["-in", `${name}.csr`, "-extfile", file, "-out", `${name}.pem`];
+    await openssl("x509", "-req", "-days", "2", ...authority, ...signed);
   };
   await sign("server", "subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth\n");
   await sign("client", "extendedKeyUsage=clientAuth\n");
