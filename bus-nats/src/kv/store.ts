@@ -71,7 +71,7 @@ export class NatsKvStore implements KvStore {
   }
 
   async get(bucket: string, key: string): Promise<KvEntry | undefined> {
-    this.#check(bucket, key);
+    this.#checkBoth(bucket, key);
     const stored = await this.#values.read(bucket, key);
     if (stored === undefined || stored.over) return undefined;
     const { value, revision, createdAtMs } = stored;
@@ -116,7 +116,7 @@ export class NatsKvStore implements KvStore {
   async delete(bucket: string, key: string, options: DeleteOptions = {}): Promise<void> {
     const { expectedRevision } = options;
     if (expectedRevision !== undefined) checkExpected("expectedRevision", expectedRevision);
-    this.#check(bucket, key);
+    this.#checkBoth(bucket, key);
     const write: Write = { bucket, key, payload: NOTHING };
     for (let tries = 1; ; tries++) {
       const revision = valueRevision(await this.#values.read(bucket, key));
@@ -132,7 +132,7 @@ export class NatsKvStore implements KvStore {
   }
 
   async history(bucket: string, key: string): Promise<readonly KvChange[]> {
-    this.#check(bucket, key);
+    this.#checkBoth(bucket, key);
     const opened = await this.#buckets.open(bucket);
     return (await this.#values.history(opened, key)).map(toChange);
   }
@@ -155,19 +155,23 @@ export class NatsKvStore implements KvStore {
   }
 
   async lease(bucket: string, key: string, options: LeaseOptions): Promise<Lease> {
-    this.#check(bucket, key);
+    this.#checkBoth(bucket, key);
     const resolved = resolveLeaseOptions(options);
     return this.#leases.acquire(this.#context.names.leaseKey(bucket, key), key, resolved);
   }
 
-  #check(bucket: string, key?: string): void {
+  #check(bucket: string): void {
     this.#context.lifecycle.checkOpen();
     checkName("bucket", bucket);
-    if (key !== undefined) checkKey(key);
+  }
+
+  #checkBoth(bucket: string, key: string): void {
+    this.#check(bucket);
+    checkKey(key);
   }
 
   #prepare(bucket: string, key: string, value: Payload): Write {
-    this.#check(bucket, key);
+    this.#checkBoth(bucket, key);
     const { maxPayloadBytes } = this.#context.capabilities;
     return { bucket, key, payload: payloadBytes(value, maxPayloadBytes, `key ${key}`) };
   }
