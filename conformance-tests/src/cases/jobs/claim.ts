@@ -13,7 +13,7 @@ import {
   statsBecome,
   textsOf,
 } from "./helpers.ts";
-import { checkAtOnce, range, timed } from "./timing.ts";
+import { bounded, checkAtOnce, range, timed } from "./timing.ts";
 
 /** Claims that need not wait. */
 export const claimCases: readonly ConformanceCase[] = [
@@ -166,7 +166,9 @@ export const claimCases: readonly ConformanceCase[] = [
       const seen: string[] = [];
       const worker = async (index: number): Promise<void> => {
         const one = buses[index % 2] as typeof bus;
+        const next = bounded("claims of a worker");
         for (;;) {
+          next();
           const max = 1 + Math.floor(random.next() * 20);
           const jobs = await claimNow(one, max, { workerId: `worker-${index}` });
           check(jobs.length <= max, `${jobs.length} jobs for a claim of ${max}`);

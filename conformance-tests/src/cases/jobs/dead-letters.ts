@@ -13,7 +13,7 @@ import {
   statsBecome,
   textsOf,
 } from "./helpers.ts";
-import { range } from "./timing.ts";
+import { bounded, range } from "./timing.ts";
 
 const NOTHING = { entries: [], next: undefined };
 
@@ -85,8 +85,10 @@ export const deadLetterCases: readonly ConformanceCase[] = [
       for (const limit of [1, 3, 10, 11, 12]) {
         const listed: string[] = [];
         const ids: string[] = [];
+        const nextPage = bounded("pages of dead letters");
         let after: string | undefined;
         do {
+          nextPage();
           const page = await deadLetters.list(QUEUE, { limit, ...(after ? { after } : {}) });
           check(page.entries.length <= limit, `${page.entries.length} entries for ${limit}`);
           listed.push(...textsOf(page.entries));

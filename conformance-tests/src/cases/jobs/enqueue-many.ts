@@ -11,7 +11,7 @@ import {
   QUEUE,
   textsOf,
 } from "./helpers.ts";
-import { range } from "./timing.ts";
+import { bounded, range } from "./timing.ts";
 
 /** `enqueueMany`. */
 export const enqueueManyCases: readonly ConformanceCase[] = [
@@ -141,7 +141,9 @@ export const enqueueManyCases: readonly ConformanceCase[] = [
       );
       checkEqual(new Set(results.map(({ id }) => id)).size, 2_000, "different ids");
       const seen: string[] = [];
+      const next = bounded("claims");
       for (;;) {
+        next();
         const jobs = await claimNow(bus, 100);
         if (jobs.length === 0) break;
         seen.push(...textsOf(jobs));

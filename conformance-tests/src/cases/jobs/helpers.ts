@@ -10,7 +10,7 @@ import {
 } from "@busbar/core";
 import { check, checkEqual } from "../../assert.ts";
 import type { CaseContext } from "../../case.ts";
-import { lateness, type Span, timed } from "./timing.ts";
+import { bounded, lateness, type Span, timed } from "./timing.ts";
 
 /** The queue of most cases. */
 export const QUEUE = "mail";
@@ -80,7 +80,9 @@ export async function checkNothing(bus: Bus, what: string, queue: string = QUEUE
 /** Takes one job after the other until none is left, acks them, and gives their texts. */
 export async function drain(bus: Bus, queue: string = QUEUE): Promise<string[]> {
   const texts: string[] = [];
+  const next = bounded("jobs of the queue");
   for (;;) {
+    next();
     const [job] = await claimNow(bus, 1, {}, queue);
     if (!job) return texts;
     texts.push(toText(job.payload));
@@ -110,8 +112,10 @@ export async function statsBecome(
 /** All dead letters of a queue, oldest first. */
 export async function deadLettersOf(bus: Bus, queue: string = QUEUE): Promise<DeadLetter[]> {
   const entries: DeadLetter[] = [];
+  const nextPage = bounded("pages of dead letters");
   let after: string | undefined;
   do {
+    nextPage();
     const page = await bus.jobs.deadLetters.list(queue, after === undefined ? {} : { after });
     entries.push(...page.entries);
     after = page.next;

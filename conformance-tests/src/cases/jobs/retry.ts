@@ -170,6 +170,7 @@ export const retryCases: readonly ConformanceCase[] = [
         const one = buses[index % 2] as typeof bus;
         while (!over) {
           const jobs = await claimNow(one, 3, { leaseMs: 100, waitMs: 20 });
+          await context.clock.sleep(1);
           seen.push(...textsOf(jobs));
           if (index % 3 === 0) for (const job of jobs) await job.nak().catch(() => undefined);
           if (index % 3 === 1) {

@@ -73,6 +73,18 @@ export async function within<T>(
   }
 }
 
+/**
+ * Counts the rounds of a loop that a broken backend may keep going for ever; it would not even let
+ * the case's time run out.
+ */
+export function bounded(what: string, limit: number = 10_000): () => void {
+  let rounds = 0;
+  return () => {
+    rounds += 1;
+    check(rounds <= limit, `${what}: no end after ${limit} rounds`);
+  };
+}
+
 /** The numbers from 0 to `count` - 1. */
 export function range(count: number): number[] {
   return Array.from({ length: count }, (_, index) => index);

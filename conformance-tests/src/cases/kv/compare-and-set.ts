@@ -1,7 +1,7 @@
 import { type Bus, errorCode, isBusError, toText } from "@busbar/core";
 import { check, checkCode, checkEqual, checkOptionRefused } from "../../assert.ts";
 import type { ConformanceCase } from "../../case.ts";
-import { outcomes, range } from "../jobs/timing.ts";
+import { bounded, outcomes, range } from "../jobs/timing.ts";
 import { BUCKET, textAt } from "./helpers.ts";
 
 /** `create` and `cas`. */
@@ -170,7 +170,9 @@ export const compareAndSetCases: readonly ConformanceCase[] = [
       const buses = [bus, await context.open()];
       await bus.kv.put(BUCKET, "counter", "0");
       const raise = async (one: Bus): Promise<void> => {
+        const next = bounded("attempts to raise the counter");
         for (;;) {
+          next();
           const entry = await one.kv.get(BUCKET, "counter");
           check(entry, "the counter is gone");
           try {

@@ -1,7 +1,7 @@
 import { type Bus, type KeysOptions, type KvEvent, type KvWatch, toText } from "@busbar/core";
 import { check, checkEqual, ConformanceFailure, iteratorOf } from "../../assert.ts";
 import type { CaseContext } from "../../case.ts";
-import { inWaves, within } from "../jobs/timing.ts";
+import { bounded, inWaves, within } from "../jobs/timing.ts";
 
 /** The bucket of most cases. */
 export const BUCKET = "settings";
@@ -50,7 +50,9 @@ export async function takeBriefs(
 /** Everything up to the marker, without it. */
 export async function takeInitial(context: CaseContext, watch: KvWatch): Promise<Change[]> {
   const changes: Change[] = [];
+  const next = bounded("initial values");
   for (;;) {
+    next();
     const event = await nextEvent(context, watch);
     if (event.type === "initialDone") return changes;
     changes.push(event);
@@ -64,7 +66,9 @@ export async function takeUntilKey(
   key: string,
 ): Promise<Change[]> {
   const changes: Change[] = [];
+  const next = bounded(`changes up to that of ${key}`);
   for (;;) {
+    next();
     const event = await nextEvent(context, watch);
     check(event.type !== "initialDone", "the marker came twice");
     if (event.key === key) return changes;
@@ -112,8 +116,10 @@ export async function walkKeys(
   onPage: (keys: readonly string[]) => unknown = () => undefined,
 ): Promise<string[]> {
   const keys: string[] = [];
+  const nextPage = bounded("pages of keys");
   let after: string | undefined;
   do {
+    nextPage();
     const page = await bus.kv.keys(BUCKET, after === undefined ? options : { ...options, after });
     if (options.limit !== undefined) {
       check(page.keys.length <= options.limit, `a page has ${page.keys.length} keys`);

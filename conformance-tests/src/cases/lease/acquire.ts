@@ -1,6 +1,6 @@
 import { check, checkCode, checkEqual, checkOptionRefused, checkRange } from "../../assert.ts";
 import type { ConformanceCase } from "../../case.ts";
-import { brief, takeBriefs, takeInitial } from "../kv/helpers.ts";
+import { brief, takeInitial, takeUntilKey } from "../kv/helpers.ts";
 import { checkAtOnce, checkDue, later, timed } from "../jobs/timing.ts";
 import { acquire, acquireTimed, BUCKET, checkFree, checkHeld, KEY, LONG_MS } from "./helpers.ts";
 
@@ -131,11 +131,8 @@ export const acquireCases: readonly ConformanceCase[] = [
       const after = await bus.kv.get(BUCKET, KEY);
       checkEqual(after?.revision, kept?.revision, "the revision after the release");
       await bus.kv.put(BUCKET, "end", "");
-      const seen: string[] = [];
-      while (seen.at(-1) !== "put end=") seen.push(...(await takeBriefs(context, watch, 1)));
-      const foreign = seen.filter(
-        (text) => !/^(?:put leader=[123]|delete leader|put end=)$/.test(text),
-      );
+      const seen = (await takeUntilKey(context, watch, "end")).map(brief);
+      const foreign = seen.filter((text) => !/^(?:put leader=[123]|delete leader)$/.test(text));
       checkEqual(foreign, [], "events that are none of a value");
       const [past] = await bus.kv.history(BUCKET, KEY);
       checkEqual(past && brief(past), `put ${KEY}=3`, "the history");
