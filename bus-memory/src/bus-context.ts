@@ -41,9 +41,11 @@ export class BusContext {
     return this.#isOver;
   }
 
-  /** The program's monotonic time at the last {@link BusContext.tick}. */
+  /** The program's monotonic time. */
   get nowMs(): number {
-    return this.deadlines.nowMs;
+    // Whatever happens on the server's clock was begun with a reading of it. A clock of our own may
+    // have been read long ago: others, or the server's timer, hand over to us as well.
+    return this.deadlines === this.engine.deadlines ? this.deadlines.nowMs : this.clock.monotonic();
   }
 
   /** Reads the clocks and lets happen what is due. @returns the program's monotonic time. */

@@ -34,7 +34,9 @@ export interface ExchangeContext {
  * end of the bus -> *over*. What comes later is dropped, and nothing stays behind.
  */
 export class Exchange extends Deadline implements Waiting {
-  readonly #request: CheckedRequest;
+  readonly #subject: string;
+  readonly #timeoutMs: number;
+  readonly #signal: AbortSignal | undefined;
   readonly #parts: ExchangeContext;
   /** Forgotten at the end: a handler that never returns must not hold the caller's memory. */
   #sink: ReplySink | undefined;
@@ -42,11 +44,13 @@ export class Exchange extends Deadline implements Waiting {
   /** Sends. @throws BusError `NO_RESPONDERS` */
   constructor(request: CheckedRequest, parts: ExchangeContext, sink: ReplySink) {
     super();
-    this.#request = request;
-    this.#parts = parts;
-    this.#sink = sink;
     const { context, pending } = parts;
     const { subject, payload, headers, timeoutMs, signal } = request;
+    this.#subject = subject;
+    this.#timeoutMs = timeoutMs;
+    this.#signal = signal;
+    this.#parts = parts;
+    this.#sink = sink;
     const responders = context.namespace.responders.select(subject);
     if (responders.length === 0) throw noResponders(subject);
     pending.add(this);
@@ -66,7 +70,7 @@ export class Exchange extends Deadline implements Waiting {
     const { context, pending } = this.#parts;
     pending.remove(this);
     context.deadlines.clear(this);
-    this.#request.signal?.removeEventListener("abort", this.#onAbort);
+    this.#signal?.removeEventListener("abort", this.#onAbort);
     return sink;
   }
 
@@ -75,19 +79,18 @@ export class Exchange extends Deadline implements Waiting {
   }
 
   expire(): void {
-    const { subject, timeoutMs } = this.#request;
-    this.end()?.timeOver(timeoutError(`the request to ${subject}`, timeoutMs));
+    this.end()?.timeOver(timeoutError(`the request to ${this.#subject}`, this.#timeoutMs));
   }
 
   readonly #onAbort = (): void => {
-    this.fail(this.#request.signal?.reason);
+    this.fail(this.#signal?.reason);
   };
 
   #answered(outcome: RpcOutcome): void {
     const sink = this.#sink;
     if (sink === undefined) return;
     if (!outcome.ok) {
-      this.fail(remoteError(this.#request.subject, outcome.code, outcome.message));
+      this.fail(remoteError(this.#subject, outcome.code, outcome.message));
       return;
     }
     const payload = new Uint8Array(outcome.payload);
