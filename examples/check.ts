@@ -11,7 +11,7 @@ import { startNatsServer } from "@busbar/scripts";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const README = fileURLToPath(new URL("../README.md", import.meta.url));
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 60_000;
 
 interface Expectation {
   readonly onNats: boolean;
