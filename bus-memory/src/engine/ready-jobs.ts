@@ -1,39 +1,43 @@
 import { Fifo } from "./fifo.ts";
 import type { StoredJob } from "./stored-job.ts";
 
-/** The ready jobs of one priority, lowest rank first. */
+/** The ready jobs of one priority: first those that came back, then the others, by rank. */
 class Lane {
-  /** Those that came in order: nearly all. */
+  /** Those that nobody had yet and that came in order: nearly all. */
   readonly #fresh = new Fifo<StoredJob>();
-  /** Those that came back, or late: a heap by rank. */
+  /** Those that nobody had yet and whose delay is over: a heap by rank. */
+  readonly #late: StoredJob[] = [];
+  /** Those that somebody had: a heap by rank. */
   readonly #back: StoredJob[] = [];
   /** Of the last one of `#fresh`. */
   #lastRank = 0;
 
   get size(): number {
-    return this.#fresh.size + this.#back.length;
+    return this.#fresh.size + this.#late.length + this.#back.length;
   }
 
   add(job: StoredJob): void {
-    if (this.#fresh.size === 0 || job.rank > this.#lastRank) {
+    if (job.attempt > 0) {
+      siftUp(this.#back, job);
+    } else if (this.#fresh.size === 0 || job.rank > this.#lastRank) {
       this.#lastRank = job.rank;
       this.#fresh.push(job);
     } else {
-      siftUp(this.#back, job);
+      siftUp(this.#late, job);
     }
   }
 
   take(): StoredJob | undefined {
-    const back = this.#back[0];
-    if (back === undefined) return this.#fresh.shift();
+    if (this.#back.length > 0) return takeFirst(this.#back);
+    const late = this.#late[0];
+    if (late === undefined) return this.#fresh.shift();
     const fresh = this.#fresh.peek();
-    if (fresh !== undefined && fresh.rank < back.rank) return this.#fresh.shift();
-    takeFirst(this.#back);
-    return back;
+    if (fresh !== undefined && fresh.rank < late.rank) return this.#fresh.shift();
+    return takeFirst(this.#late);
   }
 }
 
-/** The ready jobs of a queue: highest priority first, then lowest rank. */
+/** The ready jobs of a queue, highest priority first. See {@link Lane}. */
 export class ReadyJobs {
   #lanes: (Lane | undefined)[] = [];
   /** One bit for every priority that has jobs. */
@@ -92,10 +96,12 @@ function siftUp(heap: StoredJob[], job: StoredJob): void {
   heap[slot] = job;
 }
 
-function takeFirst(heap: StoredJob[]): void {
+/** Of a heap that is not empty. */
+function takeFirst(heap: StoredJob[]): StoredJob {
+  const first = heap[0] as StoredJob;
   const last = heap.pop() as StoredJob;
   const { length } = heap;
-  if (length === 0) return;
+  if (length === 0) return first;
   let slot = 0;
   for (;;) {
     let child = 2 * slot + 1;
@@ -110,4 +116,5 @@ function takeFirst(heap: StoredJob[]): void {
     slot = child;
   }
   heap[slot] = last;
+  return first;
 }

@@ -14,9 +14,9 @@ function job(number: number, priority: number): StoredJob {
   });
 }
 
-it("ReadyJobs gives the highest priority first, then the lowest rank, whatever comes back", () => {
+it("ReadyJobs gives the highest priority first, then what came back, then by rank", () => {
   const step = fc.oneof(
-    fc.record({ add: fc.nat(9) }),
+    fc.record({ add: fc.nat(9), late: fc.nat(3) }),
     fc.record({ take: fc.constant(true) }),
     fc.record({ back: fc.nat() }),
   );
@@ -28,14 +28,20 @@ it("ReadyJobs gives the highest priority first, then the lowest rank, whatever c
       let number = 0;
       for (const one of steps) {
         if ("add" in one) {
-          const added = job(++number, one.add);
+          // Delays let jobs arrive out of the order of their numbers.
+          const added = job((number += 4) - one.late * 5, one.add);
           ready.add(added);
           model.push(added);
         } else if ("take" in one) {
-          const [wanted] = model.toSorted((a, b) => b.priority - a.priority || a.rank - b.rank);
+          const [wanted] = model.toSorted((a, b) => {
+            return b.priority - a.priority || b.attempt - a.attempt || a.rank - b.rank;
+          });
           expect(ready.take()).toBe(wanted);
           model = model.filter((other) => other !== wanted);
-          if (wanted) out.push(wanted);
+          if (wanted) {
+            wanted.attempt = 1;
+            out.push(wanted);
+          }
         } else if (out.length > 0) {
           const [back] = out.splice(one.back % out.length, 1) as [StoredJob];
           ready.add(back);
