@@ -10,7 +10,10 @@ import {
   realTimeMemoryHarness,
   virtualMemoryHarness,
 } from "../conformance-tests/test/support/memory-harness.ts";
-import { natsServerHarness } from "../conformance-tests/test/support/nats-harness.ts";
+import {
+  existingNatsHarness,
+  natsServerHarness,
+} from "../conformance-tests/test/support/nats-harness.ts";
 import { findNatsServer, type NatsServerBinary } from "./src/index.ts";
 
 const NATS_CONCURRENCY = 4;
@@ -24,7 +27,10 @@ async function harnessFor(bus: string, options: HarnessOptions): Promise<Harness
   if (bus === "memory:?clock=system") {
     return { factory: realTimeMemoryHarness, concurrency: NATS_CONCURRENCY };
   }
-  if (!startsServer) return { factory: await busHarness(bus), concurrency: NATS_CONCURRENCY };
+  if (/^(?:nats|tls):\/\//.test(bus)) {
+    return { factory: await existingNatsHarness(bus), concurrency: NATS_CONCURRENCY };
+  }
+  if (!startsServer) return { factory: await busHarness(bus) };
   const { serverBin } = options;
   const binary = serverBin === undefined ? await findNatsServer() : binaryAt(serverBin);
   return { factory: natsServerHarness(binary), concurrency: NATS_CONCURRENCY };

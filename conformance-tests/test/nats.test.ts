@@ -20,7 +20,11 @@ describe("natsServerHarness", () => {
     let forgotten: { close(): Promise<unknown> } | undefined;
     const factory = async (): Promise<Harness> => {
       const own = await harness();
-      return { ...own, close: async () => void (await forgotten?.close(), await own.close()) };
+      const close = async (): Promise<void> => {
+        await forgotten?.close();
+        await own.close();
+      };
+      return { ...own, close };
     };
     const inner: { harness?: Harness } = {};
     const item = caseOf("X-001", async ({ namespace }) => {

@@ -1,5 +1,5 @@
 import type { ConformanceCase } from "../case.ts";
-import { capabilityCases } from "./capabilities.ts";
+import { capabilityCases } from "./capabilities/index.ts";
 import { faultCases } from "./faults/index.ts";
 import { jobCases } from "./jobs/index.ts";
 import { kvCases } from "./kv/index.ts";

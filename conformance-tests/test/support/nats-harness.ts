@@ -1,8 +1,9 @@
 // Loaded here already, so that no case pays for it from its budget.
 import "@busbar/bus-nats";
-import type { Harness, HarnessFactory } from "@busbar/conformance-tests";
+import { busHarness, type Harness, type HarnessFactory } from "@busbar/conformance-tests";
 import { openBus } from "@busbar/core";
 import { type NatsServerBinary, startNatsServer } from "@busbar/scripts";
+import type { ConnectionOptions } from "nats";
 import { INSPECTED_ACCOUNTS, NatsInspector } from "./nats-inspector.ts";
 
 /** A nats-server of the run's own, which cases may kill, restart and freeze. */
@@ -22,6 +23,8 @@ export function natsServerHarness(binary: NatsServerBinary): HarnessFactory {
           connectTimeoutMs: 5_000,
           ...options,
         }),
+      // Several cases at a time share two cores with the server: timers come late then.
+      toleranceMs: 500,
       elsewhere: (namespace) => `${server.url}?namespace=${namespace}`,
       faults: {
         kill: () => server.kill(),
@@ -37,5 +40,35 @@ export function natsServerHarness(binary: NatsServerBinary): HarnessFactory {
       },
     };
     return harness;
+  };
+}
+
+/** A server that is there already, by its URL: what the suite writes there is removed again. */
+export async function existingNatsHarness(url: string): Promise<HarnessFactory> {
+  const open = await busHarness(url);
+  return async () => {
+    const inspector = await NatsInspector.connectAsUser(connectionOptions(url));
+    const harness = await open();
+    return {
+      ...harness,
+      toleranceMs: 500,
+      leaks: (namespace) => inspector.leaks(namespace),
+      clean: (namespace) => inspector.clean(namespace),
+      close: async () => {
+        await inspector.close();
+        await harness.close();
+      },
+    };
+  };
+}
+
+function connectionOptions(url: string): ConnectionOptions {
+  const [, scheme = "", credentials, hosts = ""] =
+    /^(\w+):\/\/(?:([^@/]*)@)?([^/?]*)/.exec(url) ?? [];
+  const [user = "", pass] = (credentials ?? "").split(":").map(decodeURIComponent);
+  return {
+    servers: hosts.split(","),
+    ...(scheme === "tls" ? { tls: {} } : {}),
+    ...(credentials === undefined ? {} : pass === undefined ? { token: user } : { user, pass }),
   };
 }

@@ -1,5 +1,11 @@
 import { systemClock } from "@busbar/core";
-import { connect, type JetStreamManager, JSONCodec, type NatsConnection } from "nats";
+import {
+  connect,
+  type ConnectionOptions,
+  type JetStreamManager,
+  JSONCodec,
+  type NatsConnection,
+} from "nats";
 
 interface Connections {
   readonly data?: { readonly connections?: readonly { readonly name?: string }[] };
@@ -23,11 +29,15 @@ no_auth_user: app
  * by its name, of which the namespace is a part between two underscores.
  */
 export class NatsInspector {
-  readonly #system: NatsConnection;
+  readonly #system: NatsConnection | undefined;
   readonly #app: NatsConnection;
   readonly #streams: JetStreamManager;
 
-  private constructor(system: NatsConnection, app: NatsConnection, streams: JetStreamManager) {
+  private constructor(
+    system: NatsConnection | undefined,
+    app: NatsConnection,
+    streams: JetStreamManager,
+  ) {
     this.#system = system;
     this.#app = app;
     this.#streams = streams;
@@ -37,7 +47,19 @@ export class NatsInspector {
   static async connect(url: string): Promise<NatsInspector> {
     const user = { user: "inspector", pass: "inspector" };
     const system = await connect({ servers: url, ...user, ...OPTIONS });
-    const app = await connect({ servers: url, name: "inspector", ...OPTIONS });
+    return NatsInspector.#connect({ servers: url }, system);
+  }
+
+  /** Connects to any server: it does not see the connections of others. */
+  static connectAsUser(options: ConnectionOptions): Promise<NatsInspector> {
+    return NatsInspector.#connect(options, undefined);
+  }
+
+  static async #connect(
+    options: ConnectionOptions,
+    system: NatsConnection | undefined,
+  ): Promise<NatsInspector> {
+    const app = await connect({ name: "inspector", ...OPTIONS, ...options });
     return new NatsInspector(system, app, await app.jetstreamManager());
   }
 
@@ -56,7 +78,7 @@ export class NatsInspector {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#system.close(), this.#app.close()]);
+    await Promise.all([this.#system?.close(), this.#app.close()]);
   }
 
   async #leaks(namespace: string): Promise<string[]> {
@@ -72,6 +94,7 @@ export class NatsInspector {
   }
 
   async #connectionsNamed(name: string): Promise<number> {
+    if (!this.#system) return 0;
     const codec = JSONCodec<Connections>();
     const request = JSONCodec().encode({ limit: 10_000 });
     const reply = await this.#system.request("$SYS.REQ.SERVER.PING.CONNZ", request);

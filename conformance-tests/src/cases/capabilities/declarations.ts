@@ -1,5 +1,12 @@
-import { type Capabilities, type Headers, type Payload, toBytes, toText } from "@busbar/core";
-import { check, checkCode, checkEqual, checkRange, take } from "../assert.ts";
+import {
+  type Bus,
+  type Capabilities,
+  type ClaimedJob,
+  type Lease,
+  type Message,
+  toText,
+} from "@busbar/core";
+import { check, checkCode, checkEqual, checkRange, take } from "../../assert.ts";
 import {
   type CaseContext,
   type ConformanceCase,
@@ -7,20 +14,17 @@ import {
   needsOtherProcess,
   needsVirtualTime,
   type Requirement,
-} from "../case.ts";
-import { runElsewhere } from "../elsewhere.ts";
-import { checkTook, nextOf, takeOne } from "./shared.ts";
+} from "../../case.ts";
+import { runElsewhere } from "../../elsewhere.ts";
+import { takeOne } from "../shared.ts";
 
 const lacksKeyTtl: Requirement = {
   reason: "capabilities.keyTtl is declared: CAP-TTL-001 checks that it works",
   met: ({ capabilities }) => !capabilities.keyTtl,
 };
 
-// Headers do not count into the payload: there is room for as many as are allowed.
-const MOST_HEADERS: Headers = { trace: "t".repeat(8_192 - "trace".length - 4) };
-
 /** What a backend declares is true, and what it does not declare is absent. */
-export const capabilityCases: readonly ConformanceCase[] = [
+export const declarationCases: readonly ConformanceCase[] = [
   {
     id: "CAP-001",
     title: "capabilities are frozen, complete and within their ranges",
@@ -76,119 +80,6 @@ export const capabilityCases: readonly ConformanceCase[] = [
     contract: "capabilities",
     level: "L1",
     run: checkGranularity,
-  },
-  {
-    id: "CAP-SIZE-001",
-    title: "a published payload may have maxPayloadBytes and not one byte more",
-    contract: "capabilities",
-    level: "L1",
-    async run(context) {
-      const { bus } = context;
-      const subscription = await bus.pubsub.subscribe("size", { durable: "sizes" });
-      await checkLimit(context, async (payload) => {
-        await bus.pubsub.publish("size", payload, { headers: MOST_HEADERS });
-        return (await takeOne(subscription)).payload;
-      });
-      await bus.pubsub.publish("size", "after");
-      checkEqual(toText((await takeOne(subscription)).payload), "after", "the next message");
-    },
-  },
-  {
-    id: "CAP-SIZE-002",
-    title: "a notified payload may have maxPayloadBytes and not one byte more",
-    contract: "capabilities",
-    level: "L1",
-    async run(context) {
-      const { bus } = context;
-      const listener = await bus.pubsub.listen("size");
-      await checkLimit(context, async (payload) => {
-        await bus.pubsub.notify("size", payload, { headers: MOST_HEADERS });
-        return (await nextOf(listener, "the listener")).payload;
-      });
-      await bus.pubsub.notify("size", "after");
-      checkEqual(toText((await nextOf(listener, "the listener")).payload), "after", "the next one");
-    },
-  },
-  {
-    id: "CAP-SIZE-003",
-    title: "a request may have maxPayloadBytes and not one byte more",
-    contract: "capabilities",
-    level: "L1",
-    async run(context) {
-      const { bus } = context;
-      let handled = 0;
-      await bus.rpc.serve("size", ({ payload }) => {
-        handled += 1;
-        return String(payload.byteLength);
-      });
-      await checkLimit(context, async (payload) => {
-        const reply = await bus.rpc.request("size", payload, { headers: MOST_HEADERS });
-        checkEqual(toText(reply.payload), String(payload.length), "the size that arrived");
-      });
-      checkEqual(handled, 1, "handled requests");
-    },
-  },
-  {
-    id: "CAP-SIZE-004",
-    title: "a reply may have maxPayloadBytes; a bigger one is REMOTE with PAYLOAD_TOO_LARGE",
-    contract: "capabilities",
-    level: "L1",
-    async run({ bus }) {
-      const { maxPayloadBytes } = bus.capabilities;
-      await bus.rpc.serve("size", ({ payload }) => new Uint8Array(Number(toText(payload))));
-      const { payload } = await bus.rpc.request("size", String(maxPayloadBytes));
-      checkEqual(payload.byteLength, maxPayloadBytes, "bytes of the reply");
-      const error = await checkCode(
-        bus.rpc.request("size", String(maxPayloadBytes + 1)),
-        "REMOTE",
-        "a reply that is too large",
-      );
-      checkEqual(error.details["code"], "PAYLOAD_TOO_LARGE", "the remote code");
-    },
-  },
-  {
-    id: "CAP-SIZE-005",
-    title: "a value may have maxPayloadBytes and not one byte more, with put, create and cas",
-    contract: "capabilities",
-    level: "L1",
-    async run(context) {
-      const { kv } = context.bus;
-      const read = async (key: string): Promise<Uint8Array | undefined> =>
-        (await kv.get("size", key))?.value;
-      await checkLimit(context, async (payload) => {
-        await kv.put("size", "put", payload);
-        return read("put");
-      });
-      await checkLimit(context, async (payload) => {
-        await kv.create("size", `create-${payload.length}`, payload);
-        return read(`create-${payload.length}`);
-      });
-      const revision = await kv.put("size", "cas", "first");
-      const tooLarge = new Uint8Array(context.bus.capabilities.maxPayloadBytes + 1);
-      await checkCode(kv.cas("size", "cas", tooLarge, revision), "PAYLOAD_TOO_LARGE", "cas");
-      checkEqual((await kv.get("size", "cas"))?.revision, revision, "the revision after it");
-    },
-  },
-  {
-    id: "CAP-SIZE-006",
-    title: "a job may have maxPayloadBytes and not one byte more, also among many",
-    contract: "capabilities",
-    level: "L1",
-    async run(context) {
-      const { jobs, capabilities } = context.bus;
-      await checkLimit(context, async (payload) => {
-        await jobs.enqueue("size", { payload, headers: MOST_HEADERS, dedupKey: "k".repeat(256) });
-        const [job] = await jobs.claim("size", { workerId: "w", waitMs: 5_000 });
-        await job?.ack({ confirm: true });
-        return job?.payload;
-      });
-      const many = [
-        { payload: "small" },
-        { payload: new Uint8Array(capabilities.maxPayloadBytes + 1) },
-      ];
-      await checkCode(jobs.enqueueMany("size", many), "PAYLOAD_TOO_LARGE", "enqueueMany");
-      checkEqual((await jobs.stats("size")).ready, 0, "jobs after it");
-    },
   },
   {
     id: "CAP-TTL-001",
@@ -327,32 +218,6 @@ function checkDurability(capabilities: Capabilities): void {
   if (!capabilities.keyTtl) checkEqual(capabilities.keyTtlGranularityMs, 0, "keyTtlGranularityMs");
 }
 
-/** `send` gives what arrived. Sends exactly the limit, then one byte more. */
-async function checkLimit(
-  { bus, random }: CaseContext,
-  send: (payload: Uint8Array & Payload) => Promise<Uint8Array | undefined | void>,
-): Promise<void> {
-  const maxBytes = bus.capabilities.maxPayloadBytes;
-  const payload = new Uint8Array(maxBytes);
-  for (const index of [0, maxBytes >> 1, maxBytes - 1]) payload[index] = random.next() * 256;
-  const arrived = await send(payload);
-  if (arrived) {
-    checkEqual(arrived.byteLength, maxBytes, "bytes that arrived");
-    const same = arrived.every((byte, index) => byte === payload[index]);
-    check(same, "the largest payload did not arrive as it was sent");
-  }
-  const error = await checkCode(
-    () => send(new Uint8Array(maxBytes + 1)),
-    "PAYLOAD_TOO_LARGE",
-    "one byte over the limit",
-  );
-  checkEqual(
-    [error.details["bytes"], error.details["maxBytes"]],
-    [maxBytes + 1, maxBytes],
-    "details",
-  );
-}
-
 async function checkDedupWindow(
   context: CaseContext,
   send: (bus: CaseContext["bus"], id: string) => Promise<boolean>,
@@ -370,28 +235,61 @@ async function checkDedupWindow(
 
 async function checkGranularity(context: CaseContext): Promise<void> {
   const { bus } = context;
-  const maxMs = 200 + bus.capabilities.timerGranularityMs;
-  const subscription = await bus.pubsub.subscribe("late", { durable: "late", ackWaitMs: 200 });
-  await bus.pubsub.publish("late", "v");
-  await take(subscription, 1);
-  const [again] = await checkTook(context, { minMs: 150, maxMs, what: "the ack wait" }, () =>
-    take(subscription, 1),
-  );
-  await again?.nak({ delayMs: 200 });
-  const [third] = await checkTook(context, { minMs: 150, maxMs, what: "the nak's delay" }, () =>
-    take(subscription, 1),
-  );
-  await third?.ack();
-  const claim = (): ReturnType<typeof bus.jobs.claim> =>
-    bus.jobs.claim("late", { workerId: "w", leaseMs: 200, waitMs: 10_000 });
-  await bus.jobs.enqueue("late", { payload: toBytes("v"), delayMs: 200 });
-  await checkTook(context, { minMs: 150, maxMs, what: "the job's delay" }, claim);
-  const [job] = await checkTook(context, { minMs: 150, maxMs, what: "the job's lease" }, claim);
-  await job?.ack();
-  await bus.kv.lease("late", "k", { ttlMs: 200 });
   const other = await context.open();
-  const lease = await checkTook(context, { minMs: 150, maxMs, what: "the lease's TTL" }, () =>
-    other.kv.lease("late", "k", { ttlMs: 200, waitMs: 10_000 }),
+  const subscription = await bus.pubsub.subscribe("late", { durable: "late", ackWaitMs: WAIT_MS });
+  const next = async (): Promise<Message> => {
+    const [message] = await take(subscription, 1);
+    check(message, "no message");
+    return message;
+  };
+  const second = await checkDue(context, "the ack wait", next, async () => {
+    await bus.pubsub.publish("late", "v");
+    await next();
+  });
+  const third = await checkDue(context, "the nak's delay", next, () =>
+    second.nak({ delayMs: WAIT_MS }),
   );
-  await lease.release();
+  await third.ack();
+  const claim = async (): Promise<ClaimedJob> => {
+    const options = { workerId: "w", leaseMs: WAIT_MS, waitMs: 10_000 };
+    const [job] = await bus.jobs.claim("late", options);
+    check(job, "no job");
+    return job;
+  };
+  const job = await checkDue(context, "the job's delay", claim, () =>
+    bus.jobs.enqueue("late", { payload: "v", delayMs: WAIT_MS }),
+  );
+  await job.ack({ confirm: true });
+  await bus.jobs.enqueue("late", { payload: "v" });
+  const again = await checkDue(context, "the job's lease", claim, claim);
+  await again.ack();
+  const lease = (from: Bus, waitMs: number): Promise<Lease> =>
+    from.kv.lease("late", "k", { ttlMs: WAIT_MS, waitMs });
+  await checkDue(
+    context,
+    "the lease's TTL",
+    () => lease(other, 10_000),
+    () => lease(bus, 0),
+  );
+}
+
+const WAIT_MS = 200;
+
+/** `set` lets something fall due after WAIT_MS, for which `wait` waits: not before, not much later. */
+async function checkDue<T>(
+  context: CaseContext,
+  what: string,
+  wait: () => Promise<T>,
+  set: () => Promise<unknown>,
+): Promise<T> {
+  const { clock, bus, toleranceMs } = context;
+  const startedAt = clock.monotonic();
+  await set();
+  const setAt = clock.monotonic();
+  const result = await wait();
+  const endedAt = clock.monotonic();
+  check(endedAt - startedAt >= WAIT_MS - 5, `${what}: ${endedAt - startedAt} ms, it is ${WAIT_MS}`);
+  const mostMs = WAIT_MS + bus.capabilities.timerGranularityMs + toleranceMs;
+  checkRange(endedAt - setAt, 0, mostMs, `${what}: milliseconds`);
+  return result;
 }
