@@ -32,12 +32,21 @@ export interface CompareOptions {
   readonly profiler?: Profiler | undefined;
 }
 
-/** Operations per second. */
-export interface Comparison {
-  readonly busbar: number;
-  readonly raw: number;
-  readonly rawDefault: number;
+/** One number for each side. */
+export type BySide = Readonly<Record<keyof Sides, number>>;
+
+/** Operations per second, and what they cost. */
+export interface Comparison extends BySide {
   readonly ratio: number;
+  /** CPU time of this thread for one operation, in microseconds: less in the hands of the machine. */
+  readonly cpuUs: BySide;
+}
+
+/** What a side did and took, summed up. */
+interface Total {
+  operations: number;
+  ms: number;
+  cpuUs: number;
 }
 
 /** Slices of each side before the first round: compiled code, warm connections and pages. */
@@ -46,40 +55,52 @@ const WARM_UP_SLICES = 3;
 /** Runs the sides in turn, each in each place of the order, and compares them round by round. */
 export async function compare(sides: Sides, options: CompareOptions): Promise<Comparison> {
   const names = ["raw", "busbar", "rawDefault"] as const;
-  const rates: Record<keyof Sides, number[]> = { busbar: [], raw: [], rawDefault: [] };
+  const rounds: Readonly<Record<keyof Sides, Total>>[] = [];
   for (let warmUp = 0; warmUp < WARM_UP_SLICES; warmUp++) {
-    for (const name of names) await slice(sides[name]);
+    for (const name of names) await slice(sides[name], nothing());
   }
   for (let round = 0; round < options.rounds; round++) {
-    const totals = { busbar: [0, 0], raw: [0, 0], rawDefault: [0, 0] } satisfies Record<
-      keyof Sides,
-      [number, number]
-    >;
+    const totals = { busbar: nothing(), raw: nothing(), rawDefault: nothing() };
     for (let part = 0; part < options.slices; part++) {
       for (let place = 0; place < names.length; place++) {
         const name = names[(place + round + part) % names.length] as keyof Sides;
-        const { operations, ms } = await slice(sides[name], name, options.profiler);
-        totals[name][0] += operations;
-        totals[name][1] += ms;
+        await slice(sides[name], totals[name], options.profiler && { ...options, name });
       }
     }
-    for (const name of names) rates[name].push((totals[name][0] * 1_000) / totals[name][1]);
+    rounds.push(totals);
   }
+  const rates = (side: keyof Sides): number[] =>
+    rounds.map(({ [side]: { operations, ms } }) => (operations * 1_000) / ms);
+  const cpuUs = (side: keyof Sides): number =>
+    median(rounds.map(({ [side]: total }) => total.cpuUs / total.operations));
   return {
-    busbar: median(rates.busbar),
-    raw: median(rates.raw),
-    rawDefault: median(rates.rawDefault),
-    ratio: medianRatio(rates.busbar, rates.raw),
+    busbar: median(rates("busbar")),
+    raw: median(rates("raw")),
+    rawDefault: median(rates("rawDefault")),
+    ratio: medianRatio(rates("busbar"), rates("raw")),
+    cpuUs: { busbar: cpuUs("busbar"), raw: cpuUs("raw"), rawDefault: cpuUs("rawDefault") },
   };
 }
 
-async function slice(side: Side, name = "", profiler?: Profiler): Promise<Slice> {
+function nothing(): Total {
+  return { operations: 0, ms: 0, cpuUs: 0 };
+}
+
+async function slice(
+  side: Side,
+  total: Total,
+  watch?: Pick<CompareOptions, "profiler"> & { readonly name: string },
+): Promise<void> {
   await side.prepare?.();
   collectGarbage();
-  await profiler?.start(name);
-  const result = await side.run();
-  await profiler?.stop();
-  return result;
+  await watch?.profiler?.start(watch.name);
+  const before = process.threadCpuUsage();
+  const { operations, ms } = await side.run();
+  const { user, system } = process.threadCpuUsage(before);
+  await watch?.profiler?.stop();
+  total.operations += operations;
+  total.ms += ms;
+  total.cpuUs += user + system;
 }
 
 /** Repeats an operation one after another, for about this long. */

@@ -1,4 +1,5 @@
 import type { Environment } from "./environment.ts";
+import type { BySide } from "./measure.ts";
 
 /** What a row has to reach: of its ratio, or of Busbar's own figure. */
 export interface Target {
@@ -19,6 +20,8 @@ export interface Row {
   readonly rawDefault?: number | undefined;
   /** `busbar / raw`: the median of the ratios of the rounds. */
   readonly ratio?: number | undefined;
+  /** CPU time of the client's thread for one operation, in microseconds. */
+  readonly cpuUs?: BySide | undefined;
   readonly target?: Target | undefined;
   readonly note?: string | undefined;
 }
@@ -55,21 +58,34 @@ export function toJson(report: Report): string {
   return `${JSON.stringify({ suite: report.suite, environment: report.environment, rows }, undefined, 2)}\n`;
 }
 
-const COLUMNS = ["", "unit", "busbar", "raw best", "raw default", "ratio", "target", ""] as const;
+const COLUMNS: readonly string[] = [
+  "",
+  "unit",
+  "busbar",
+  "raw best",
+  "raw default",
+  "ratio",
+  "target",
+  "",
+  "cpu µs",
+  "raw cpu µs",
+];
+/** Columns of text; the others are numbers. */
+const TEXT = new Set([0, 1, 7]);
 
-/** The report as a table of plain text. */
+/** The report as a table of plain text. A column in which no row has anything is left out. */
 export function toTable(report: Report): string {
-  const lines = [COLUMNS as readonly string[], ...report.rows.map(cells)];
-  const widths = COLUMNS.map((_, column) =>
-    Math.max(...lines.map((line) => (line[column] ?? "").length)),
+  const rows = report.rows.map(cells);
+  const used = COLUMNS.map((_, column) => column).filter((column) =>
+    rows.some((row) => row[column]),
   );
-  const table = lines.map((line) =>
-    line
-      .map((cell, column) =>
-        column < 2 || column === COLUMNS.length - 1
-          ? cell.padEnd(widths[column] as number)
-          : cell.padStart(widths[column] as number),
-      )
+  const width = (column: number): number =>
+    Math.max(...[COLUMNS, ...rows].map((row) => (row[column] ?? "").length));
+  const pad = (cell: string, column: number): string =>
+    TEXT.has(column) ? cell.padEnd(width(column)) : cell.padStart(width(column));
+  const table = [COLUMNS, ...rows].map((row) =>
+    used
+      .map((column) => pad(row[column] ?? "", column))
       .join("  ")
       .trimEnd(),
   );
@@ -95,6 +111,8 @@ function cells(row: Row): readonly string[] {
     row.ratio === undefined ? "" : row.ratio.toFixed(2),
     row.target === undefined ? "" : targetText(row.target),
     met === undefined ? "" : met ? "met" : "MISSED",
+    figure(row.cpuUs?.busbar),
+    figure(row.cpuUs?.raw),
   ];
 }
 

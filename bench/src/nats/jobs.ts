@@ -3,7 +3,7 @@ import type { Consumer, JsMsg } from "@nats-io/jetstream";
 import { forEachInFlight, type Side, type Sides, timed } from "../measure.ts";
 import { AS_FAST, type ComparisonRow, FASTER } from "./comparison-row.ts";
 import { durable, fill, type RawClient, streamLike } from "./raw-client.ts";
-import { busbarNames, type NatsSetup, PAYLOAD } from "./setup.ts";
+import { busbarNames, checkPayload, type NatsSetup, PAYLOAD } from "./setup.ts";
 
 const QUEUE = "bench";
 const BATCH = 100;
@@ -111,6 +111,7 @@ const singleAck: Drains = {
     for (let done = 0; done < count; ) {
       for (const job of await jobs.claim(QUEUE, { workerId: "bench", max: BATCH })) {
         done += 1;
+        checkPayload(job.payload);
         await job.ack({ confirm: done === count });
       }
     }
@@ -119,6 +120,7 @@ const singleAck: Drains = {
     for (let done = 0; done < count; ) {
       for await (const message of await consumer.fetch({ max_messages: BATCH })) {
         done += 1;
+        checkPayload(message.data);
         if (done === count) await message.ackAck();
         else message.ack();
       }
@@ -130,6 +132,7 @@ const doubleAck: Drains = {
   busbar: async (jobs, count) => {
     for (let done = 0; done < count; ) {
       const claimed = await jobs.claim(QUEUE, { workerId: "bench", max: BATCH });
+      for (const job of claimed) checkPayload(job.payload);
       await Promise.all(claimed.map((job) => job.ack({ confirm: true })));
       done += claimed.length;
     }
@@ -138,6 +141,7 @@ const doubleAck: Drains = {
     for (let done = 0; done < count; ) {
       const batch: JsMsg[] = [];
       for await (const message of await consumer.fetch({ max_messages: BATCH })) {
+        checkPayload(message.data);
         batch.push(message);
       }
       await Promise.all(batch.map((message) => message.ackAck()));

@@ -5,11 +5,17 @@ import { openRaw, type RawClient } from "./raw-client.ts";
 
 const NAMESPACE = "bench";
 
-/** Bytes of every payload. */
-export const PAYLOAD_BYTES = 128;
+const PAYLOAD_BYTES = 128;
 
 /** The payload of everything. */
 export const PAYLOAD: Uint8Array = new Uint8Array(PAYLOAD_BYTES).fill(0x62);
+
+/** Looks at what was received, as every reader does. */
+export function checkPayload(payload: Uint8Array): void {
+  if (payload.byteLength !== PAYLOAD_BYTES) {
+    throw new Error(`received ${payload.byteLength} bytes instead of ${PAYLOAD_BYTES}`);
+  }
+}
 
 /** One server and everybody who is measured on it. */
 export interface NatsSetup extends AsyncDisposable {

@@ -3,7 +3,7 @@ import type { Consumer, ConsumerMessages, JsMsg } from "@nats-io/jetstream";
 import type { Side, Sides, Slice } from "../measure.ts";
 import { AS_FAST, type ComparisonRow } from "./comparison-row.ts";
 import { durable, fill, type RawClient, streamLike } from "./raw-client.ts";
-import { busbarNames, PAYLOAD } from "./setup.ts";
+import { busbarNames, checkPayload, PAYLOAD } from "./setup.ts";
 
 const SUBJECT = "bench.subscribe";
 const PREFETCH = 256;
@@ -77,6 +77,7 @@ const singleAck: Reads = {
     const clock = new Stopwatch(count);
     for await (const message of await bus.pubsub.subscribe(SUBJECT, options)) {
       const last = clock.delivered();
+      checkPayload(message.payload);
       await message.ack({ confirm: last });
       if (!last) continue;
       clock.stop();
@@ -88,6 +89,7 @@ const singleAck: Reads = {
     const clock = new Stopwatch(count);
     for await (const message of await consumer.consume({ max_messages: PREFETCH })) {
       const last = clock.delivered();
+      checkPayload(message.data);
       if (!last) message.ack();
       else {
         await message.ackAck();
@@ -107,6 +109,7 @@ const rawCallback: Reads = {
     let messages: ConsumerMessages | undefined;
     const last = await new Promise<JsMsg>((resolve, reject) => {
       const callback = (message: JsMsg): void => {
+        checkPayload(message.data);
         if (clock.delivered()) resolve(message);
         else message.ack();
       };
@@ -127,6 +130,7 @@ const doubleAck: Reads = {
     const clock = new Stopwatch(count);
     const acks: Promise<unknown>[] = [];
     for await (const message of await bus.pubsub.subscribe(SUBJECT, options)) {
+      checkPayload(message.payload);
       acks.push(message.ack({ confirm: true }));
       if (!clock.delivered()) continue;
       await Promise.all(acks);
@@ -139,6 +143,7 @@ const doubleAck: Reads = {
     const clock = new Stopwatch(count);
     const acks: Promise<unknown>[] = [];
     for await (const message of await consumer.consume({ max_messages: PREFETCH })) {
+      checkPayload(message.data);
       acks.push(message.ackAck());
       if (!clock.delivered()) continue;
       await Promise.all(acks);
