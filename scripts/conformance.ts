@@ -37,12 +37,15 @@ async function harnessFor(bus: string, options: HarnessOptions): Promise<Harness
 }
 
 function binaryAt(path: string): NatsServerBinary {
+  let text = "";
   try {
-    const text = execFileSync(path, ["--version"], { encoding: "utf8", timeout: 10_000 });
-    return { path, version: /\d+\.\d+\.\d+\S*/.exec(text)?.[0] ?? "unknown" };
-  } catch (cause) {
-    throw new RangeError(`--server-bin ${path} does not run as a nats-server`, { cause });
+    text = execFileSync(path, ["--version"], { encoding: "utf8", timeout: 10_000 });
+  } catch {
+    // Said below, together with programs that are something else.
   }
+  const version = /nats-server: v?(\S+)/.exec(text)?.[1];
+  if (version === undefined) throw new RangeError(`--server-bin ${path} is no nats-server`);
+  return { path, version };
 }
 
 endProcess(await runCli(process.argv.slice(2), { harnessFor }));

@@ -70,7 +70,7 @@ export async function runCli(argv: readonly string[], parts: CliParts): Promise<
   try {
     const selected = selectCases(allCases, options);
     if (options.list) {
-      for (const { id, level, title } of selected) output.write(`${id} ${level} ${title}\n`);
+      output.write(selected.map(({ id, level, title }) => `${id} ${level} ${title}\n`).join(""));
       return 0;
     }
   } catch (error) {
