@@ -21,8 +21,11 @@ export interface LeaseRecord {
 export interface LeaseStore {
   /** The current record, or `undefined`. */
   read(key: string): Promise<LeaseRecord | undefined>;
-  /** Writes if the revision is `expected` (0: no record). @throws BusError `CONFLICT` */
-  write(key: string, value: Uint8Array, expected: number): Promise<number>;
+  /**
+   * Writes if the revision is `expected` (0: no record). With `limitMs` it rejects when that time
+   * is over, and does not write later. @throws BusError `CONFLICT`
+   */
+  write(key: string, value: Uint8Array, expected: number, limitMs?: number): Promise<number>;
   /** Removes the record if its revision is still this one, and lets `subscribe` know. */
   remove(key: string, revision: number): Promise<void>;
   /** Calls `onChange` after every later write or removal of the key. */
@@ -190,9 +193,15 @@ class HeldLease implements Lease, Owned {
 
   heartbeat(): Promise<void> {
     // Two at a time would compete for the revision.
-    this.#beating ??= this.#beat().finally(() => {
-      this.#beating = undefined;
-    });
+    this.#beating ??= this.#beat()
+      .catch((error: unknown) => {
+        // Whatever kept the heartbeat from being confirmed: the time is over.
+        this.#checkTime();
+        throw this.#state === "lost" ? this.#lostError() : error;
+      })
+      .finally(() => {
+        this.#beating = undefined;
+      });
     return this.#beating;
   }
 
@@ -249,8 +258,12 @@ class HeldLease implements Lease, Owned {
   }
 
   async #tryWrite(): Promise<number | undefined> {
+    const { store, clock } = this.#context;
+    const { key, value } = this.#grant;
+    // A renewal that comes after the lease was lost would only keep others waiting.
+    const limitMs = Math.max(1, this.#deadline - clock.monotonic());
     try {
-      return await this.#context.store.write(this.#grant.key, this.#grant.value, this.#revision);
+      return await store.write(key, value, this.#revision, limitMs);
     } catch (error) {
       if (errorCode(error) === "CONFLICT") return undefined;
       this.#unsure = true;

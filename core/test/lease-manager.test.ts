@@ -36,6 +36,8 @@ class SharedRecords {
   readonly faults: Fault[] = [];
   /** How long a request and an answer are on the way. */
   delayMs = 0;
+  /** What each write was limited to. */
+  readonly limits: (number | undefined)[] = [];
 
   constructor(clock: VirtualClock) {
     this.clock = clock;
@@ -62,7 +64,8 @@ class SharedRecords {
         const { value, revision, writtenAtMs } = record;
         return { value, revision, ageMs: async () => this.clock.monotonic() - writtenAtMs };
       },
-      write: async (key, value, expected) => {
+      write: async (key, value, expected, limitMs) => {
+        this.limits.push(limitMs);
         await this.#travel();
         const fault = this.faults.shift();
         this.writes += 1;
@@ -408,6 +411,20 @@ describe("Lease", () => {
     await expect(lease.heartbeat()).rejects.toEqual(code("DISCONNECTED"));
     await clock.advance(400);
     expect(lease.lost.aborted).toBe(true);
+  });
+
+  it("says LEASE_LOST where a heartbeat failed because its time was over", async () => {
+    const { clock, shared, process } = world();
+    const lease = await process().acquire({ ttlMs: 1_000 });
+    await clock.advance(500);
+    shared.faults.push("refuse");
+    shared.delayMs = 400;
+    const beating = lease.heartbeat();
+    beating.catch(() => undefined);
+    await clock.advance(400);
+    await expect(beating).rejects.toEqual(code("LEASE_LOST"));
+    // A grant may take as long as it likes, a renewal only until the lease is lost.
+    expect(shared.limits).toEqual([undefined, 400]);
   });
 
   it("frees the key also after a heartbeat whose outcome is unknown", async () => {
