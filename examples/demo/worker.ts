@@ -50,8 +50,37 @@ export async function runWorker(bus: Bus, options: WorkerOptions): Promise<void>
       if (signal.aborted) return [];
       throw error;
     });
-    if (jobs.length > 0) onEvent({ type: "claimed", attempts: jobs.map((job) => job.attempt) });
-    for (const [index, job] of jobs.entries()) await work.do(job, jobs.length - index);
+    if (jobs.length === 0) continue;
+    onEvent({ type: "claimed", attempts: jobs.map((job) => job.attempt) });
+    using held = new HeldJobs(jobs);
+    for (const job of jobs) await work.do(job, held);
+  }
+}
+
+/** The jobs of a batch that are not settled. It renews their leases, so that work may take long. */
+class HeldJobs implements Disposable {
+  readonly #jobs: Set<Claimed>;
+  readonly #renewal: NodeJS.Timeout;
+
+  constructor(jobs: readonly Claimed[]) {
+    this.#jobs = new Set(jobs);
+    this.#renewal = setInterval(() => {
+      // One that cannot be renewed is lost; its settle will say so.
+      for (const job of this.#jobs) job.heartbeat().catch(() => this.#jobs.delete(job));
+    }, LEASE_MS / 3);
+  }
+
+  get size(): number {
+    return this.#jobs.size;
+  }
+
+  /** The job is settled, or about to be. */
+  delete(job: Claimed): void {
+    this.#jobs.delete(job);
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#renewal);
   }
 }
 
@@ -66,13 +95,14 @@ class FileWork {
     this.#events = typedBus(bus).topic(fileIndexed);
   }
 
-  /** Does one job; `holding` says how many are in the worker's hands. */
-  async do(job: Claimed, holding: number): Promise<void> {
+  /** Does one of the jobs that the worker holds. */
+  async do(job: Claimed, held: HeldJobs): Promise<void> {
     try {
-      // The last ones of a batch may have waited long.
-      if (job.lease.expiresAtMs - Date.now() < LEASE_MS / 2) await job.heartbeat();
-      await this.#index(job, holding);
+      await this.#index(job, held);
+      held.delete(job);
+      await job.ack({ confirm: true });
     } catch (error) {
+      held.delete(job);
       await this.#giveBack(job, error);
     }
   }
@@ -81,18 +111,18 @@ class FileWork {
     const { onEvent } = this.#options;
     const { path } = job.value;
     try {
-      if (errorCode(error) === "LEASE_LOST") throw error;
+      if (isOver(error)) throw error;
       const reason = error instanceof Error ? error.message.slice(0, 256) : "it failed";
       await job.nak({ delayMs: RETRY_MS, reason });
       onEvent({ type: "failed", path, attempt: job.attempt });
     } catch (lost) {
-      if (errorCode(lost) !== "LEASE_LOST") throw lost;
+      if (!isOver(lost)) throw lost;
       // Somebody else has the job by now: nothing is left to do here.
       onEvent({ type: "leaseLost", path });
     }
   }
 
-  async #index(job: Claimed, holding: number): Promise<void> {
+  async #index(job: Claimed, held: HeldJobs): Promise<void> {
     const { root, onEvent, hang } = this.#options;
     const { path } = job.value;
     const conflictsBefore = this.#totals.conflicts;
@@ -103,9 +133,14 @@ class FileWork {
     const conflicts = this.#totals.conflicts - conflictsBefore;
     onEvent({ type: "indexed", path, counted, announced: !duplicate, conflicts });
     if (hang.aborted) {
-      onEvent({ type: "hung", holding });
+      onEvent({ type: "hung", holding: held.size });
+      held[Symbol.dispose]();
       await new Promise(() => undefined);
     }
-    await job.ack({ confirm: true });
   }
+}
+
+/** Whether an error says that the job is not ours any more. */
+function isOver(error: unknown): boolean {
+  return errorCode(error) === "LEASE_LOST" || errorCode(error) === "ALREADY_SETTLED";
 }
