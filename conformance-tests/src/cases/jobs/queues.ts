@@ -151,11 +151,13 @@ export const queueCases: readonly ConformanceCase[] = [
       await deadLettersBecome(context, bus, 1);
       const waiting = later(claimOne(other));
       await context.clock.sleep(50);
+      await bus.jobs.pause(QUEUE);
       checkEqual(await bus.jobs.deleteQueue(QUEUE), true, "the queue was there");
-      checkEqual(await bus.jobs.deadLetters.count(QUEUE), 0, "dead letters");
       await enqueueTexts(bus, ["new"]);
       const job = await waiting;
       checkEqual([textsOf([job])[0], job.attempt], ["new", 1], "the job and its attempt");
+      checkEqual(await bus.jobs.stats(QUEUE), { ...EMPTY, leased: 1 }, "the stats");
+      checkEqual(await bus.jobs.deadLetters.count(QUEUE), 0, "dead letters");
     },
   },
   {
