@@ -10,10 +10,6 @@ import {
   realTimeMemoryHarness,
   virtualMemoryHarness,
 } from "../conformance-tests/test/support/memory-harness.ts";
-import {
-  existingNatsHarness,
-  natsServerHarness,
-} from "../conformance-tests/test/support/nats-harness.ts";
 import { findNatsServer, type NatsServerBinary } from "./src/index.ts";
 
 const NATS_CONCURRENCY = 4;
@@ -27,12 +23,17 @@ async function harnessFor(bus: string, options: HarnessOptions): Promise<Harness
   if (bus === "memory:?clock=system") {
     return { factory: realTimeMemoryHarness, concurrency: NATS_CONCURRENCY };
   }
+  // Loaded on demand: a run in memory is over before these would be there.
   if (/^(?:nats|tls):\/\//.test(bus)) {
+    const { existingNatsHarness } = await import(
+      "../conformance-tests/test/support/nats-harness.ts"
+    );
     return { factory: await existingNatsHarness(bus), concurrency: NATS_CONCURRENCY };
   }
   if (!startsServer) return { factory: await busHarness(bus) };
   const { serverBin } = options;
   const binary = serverBin === undefined ? await findNatsServer() : binaryAt(serverBin);
+  const { natsServerHarness } = await import("../conformance-tests/test/support/nats-harness.ts");
   return { factory: natsServerHarness(binary), concurrency: NATS_CONCURRENCY };
 }
 
