@@ -76,10 +76,4 @@ export class BusContext {
   bytes(payload: Payload, what: string): Uint8Array {
     return payloadBytes(payload, this.config.maxPayloadBytes, what);
   }
-
-  /** Checks a payload and gives bytes to store. @throws BusError */
-  stored(payload: Payload, what: string): Uint8Array {
-    const bytes = this.bytes(payload, what);
-    return typeof payload === "string" ? bytes : this.engine.arena.copy(bytes);
-  }
 }

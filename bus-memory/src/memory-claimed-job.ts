@@ -7,6 +7,7 @@ import {
   resolveDelay,
 } from "@busbar/core/adapter";
 import type { BusContext } from "./bus-context.ts";
+import { copyOf } from "./engine/arena.ts";
 import { Alarm } from "./engine/deadlines.ts";
 import type { Queue } from "./engine/queue.ts";
 import type { JobTerm } from "./engine/job-term.ts";
@@ -62,7 +63,7 @@ export class MemoryClaimedJob implements ClaimedJob, LeaseWatcher {
 
   /** Copied when it is asked for: a buffer of its own costs more than the rest of a claim. */
   get payload(): Uint8Array {
-    this.#payload ??= new Uint8Array(this.#claim.job.payload);
+    this.#payload ??= copyOf(this.#claim.job);
     return this.#payload;
   }
 

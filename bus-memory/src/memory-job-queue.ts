@@ -54,7 +54,7 @@ export class MemoryJobQueue implements JobQueue {
     checkEnqueue(options);
     const checked = resolveJob(job, queue, this.#context.config.maxPayloadBytes);
     const found = existing ?? this.#context.namespace.useQueue(queue);
-    const result = this.#add(found, job, checked);
+    const result = this.#add(found, checked);
     found.dispatch();
     return result;
   }
@@ -67,9 +67,9 @@ export class MemoryJobQueue implements JobQueue {
     const existing = this.#find(queue);
     checkEnqueue(options);
     const { maxPayloadBytes } = this.#context.config;
-    const resolved = jobs.map((job) => [job, resolveJob(job, queue, maxPayloadBytes)] as const);
+    const resolved = jobs.map((job) => resolveJob(job, queue, maxPayloadBytes));
     const found = existing ?? this.#context.namespace.useQueue(queue);
-    const results = resolved.map(([job, checked]) => this.#add(found, job, checked));
+    const results = resolved.map((job) => this.#add(found, job));
     found.dispatch();
     return results;
   }
@@ -124,14 +124,12 @@ export class MemoryJobQueue implements JobQueue {
     return this.#find(queue) ?? this.#context.namespace.useQueue(queue);
   }
 
-  #add(queue: Queue, job: Job, checked: ResolvedJob): EnqueueResult {
-    const { engine } = this.#context;
-    const { payload, headers, dedupKey, priority, maxAttempts, delayMs, runAtMs } = checked;
-    const enqueuedAtMs = engine.clock.now();
-    // Text was encoded into bytes that nobody else has.
-    const own = typeof job.payload === "string" ? payload : engine.arena.copy(payload);
+  #add(queue: Queue, job: ResolvedJob): EnqueueResult {
+    const { payload, headers, dedupKey, priority, maxAttempts, delayMs, runAtMs } = job;
+    const enqueuedAtMs = this.#context.engine.clock.now();
     return queue.enqueue(
-      { payload: own, headers, dedupKey, priority, maxAttempts, enqueuedAtMs },
+      payload,
+      { headers, dedupKey, priority, maxAttempts, enqueuedAtMs },
       runAtMs === undefined ? delayMs : runAtMs - enqueuedAtMs,
     );
   }

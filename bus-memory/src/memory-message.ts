@@ -8,6 +8,7 @@ import {
 } from "@busbar/core";
 import { alreadySettled, checkReason, resolveDelay } from "@busbar/core/adapter";
 import type { BusContext } from "./bus-context.ts";
+import { copyOf } from "./engine/arena.ts";
 import type { Consumer } from "./engine/consumer.ts";
 import type { Delivery } from "./engine/delivery.ts";
 
@@ -41,7 +42,7 @@ export class MemoryMessage implements Message {
 
   /** Copied when it is asked for: a buffer of its own costs more than the rest of a delivery. */
   get payload(): Uint8Array {
-    this.#payload ??= new Uint8Array(this.#delivery.message.payload);
+    this.#payload ??= copyOf(this.#delivery.message);
     return this.#payload;
   }
 

@@ -62,7 +62,7 @@ export class MemoryPubsub implements Pubsub {
     return this.#hub.publish({
       subject,
       headers: headers === undefined ? NO_HEADERS : checkHeaders(headers),
-      payload: this.#context.stored(payload, subject),
+      payload: this.#context.bytes(payload, subject),
       messageId,
       expectedLastSequence,
     });

@@ -6,7 +6,8 @@ import type { Deadlines } from "./deadlines.ts";
 import { Delivery, type DeliveryOwner } from "./delivery.ts";
 import { Fifo } from "./fifo.ts";
 import { Member, type MemberOwner, type MemberSink } from "./member.ts";
-import type { StoredMessage, Stream } from "./stream.ts";
+import type { StoredMessage } from "./stored-message.ts";
+import type { Stream } from "./stream.ts";
 
 /** What makes a consumer; of a durable, what cannot be changed later. */
 export interface ConsumerOptions {
@@ -95,17 +96,15 @@ export class Consumer implements DeliveryOwner, MemberOwner {
     this.#pump();
   }
 
-  /** A message that was just stored and is for this consumer. */
-  offer(message: StoredMessage): void {
-    if (!this.#caughtUp || message.sequence < this.#position) return;
-    this.#position = message.sequence;
-    // If somebody has room, nothing waits to be delivered again.
-    if (this.#row.size > 0) {
-      this.#position += 1;
-      this.#give(this.#newDelivery(message));
-    } else {
-      this.#caughtUp = false;
-    }
+  /** A message was just stored that is for this consumer. */
+  offer(sequence: number): void {
+    if (!this.#caughtUp || sequence < this.#position) return;
+    this.#position = sequence;
+    this.#caughtUp = this.#row.size > 0;
+    if (!this.#caughtUp) return;
+    // Somebody has room, so nothing waits to be delivered again.
+    this.#position += 1;
+    this.#give(this.#newDelivery(this.#context.stream.get(sequence) as StoredMessage));
   }
 
   /** The program takes what is first in its buffer. */
@@ -246,8 +245,7 @@ export class Consumer implements DeliveryOwner, MemberOwner {
     const { nextSequence } = stream;
     let sequence = Math.max(this.#position, stream.firstSequence);
     for (; sequence < nextSequence; sequence++) {
-      const message = stream.get(sequence);
-      if (message && this.#matches?.(message.subject)) return message;
+      if (this.#matches?.(stream.subjectOf(sequence))) return stream.get(sequence);
     }
     return undefined;
   }
@@ -321,13 +319,14 @@ export class Consumer implements DeliveryOwner, MemberOwner {
   #bury(delivery: Delivery): void {
     this.#unsettled.remove(delivery);
     delivery.state = "done";
-    const { message, count } = delivery;
+    const { count } = delivery;
+    const message = delivery.message.detached();
     this.deadLetters.add({
       id: String(message.sequence),
       subject: message.subject,
       reason: MAX_DELIVERIES,
       attempts: count,
-      payload: message.payload,
+      payload: message.slab,
       headers: message.headers,
       publishedAtMs: message.publishedAtMs,
       deadAtMs: this.#context.clock.now(),

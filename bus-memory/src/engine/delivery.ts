@@ -1,6 +1,6 @@
 import { Deadline } from "./deadlines.ts";
 import type { Member } from "./member.ts";
-import type { StoredMessage } from "./stream.ts";
+import type { StoredMessage } from "./stored-message.ts";
 
 /** Where a delivery is. See {@link Delivery}. */
 export type DeliveryState = "waiting" | "buffered" | "held" | "delayed" | "done" | "gone";

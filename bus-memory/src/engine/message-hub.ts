@@ -7,10 +7,9 @@ import { Router } from "./router.ts";
 import { Stream } from "./stream.ts";
 import { SubjectTree } from "./subject-tree.ts";
 
-/** A message that is published, checked, not yet stored. */
+/** A message that is published, checked, not yet stored. Its payload is copied. */
 export interface Publication {
   readonly subject: string;
-  /** Whoever calls gives it away: it is stored as it is. */
   readonly payload: Uint8Array;
   readonly headers: Headers;
   readonly messageId: string | undefined;
@@ -32,7 +31,7 @@ export class MessageHub {
   constructor(context: EngineContext, dedupWindowMs: number) {
     this.#context = context;
     this.#dedup = new DedupWindow(dedupWindowMs);
-    this.stream = new Stream(context.streamLimits, context.clock, context.deadlines);
+    this.stream = new Stream(context);
   }
 
   /** How many consumers there are, durable and ephemeral. */
@@ -70,12 +69,9 @@ export class MessageHub {
         throw sequenceConflict(subject, expectedLastSequence, last);
       }
     }
-    const sequence = stream.nextSequence;
+    const sequence = stream.append(subject, payload, headers);
     if (messageId !== undefined) this.#dedup.add(messageId, sequence, nowMs);
-    const publishedAtMs = this.#context.clock.now();
-    const message = { sequence, subject, payload, headers, publishedAtMs };
-    stream.append(message);
-    for (const consumer of this.#interested.match(subject)) consumer.offer(message);
+    for (const consumer of this.#interested.match(subject)) consumer.offer(sequence);
     if (this.live.size > 0) this.notify(subject, payload, headers);
     return { sequence, duplicate: false };
   }

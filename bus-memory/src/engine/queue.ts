@@ -77,22 +77,24 @@ export class Queue implements JobTermOwner {
     return this.#waiters.size;
   }
 
-  /** Adds a job; {@link Queue.dispatch} hands it out. */
+  /** Adds a job with a copy of the payload; {@link Queue.dispatch} hands it out. */
   enqueue(
+    payload: Uint8Array,
     content: JobContent,
     delayMs: number,
   ): { readonly id: string; readonly duplicate: boolean } {
-    const { deadlines } = this.#context.engine;
+    const { arena, deadlines } = this.#context.engine;
     const { dedupKey } = content;
     if (dedupKey !== undefined) {
       const first = this.#dedup.find(dedupKey, deadlines.nowMs);
       if (first !== undefined) return { id: first, duplicate: true };
     }
-    const job = new StoredJob(this.#context.nextNumber(), content);
-    const { id } = job;
+    const number = this.#context.nextNumber();
+    const id = String(number);
     if (dedupKey !== undefined) this.#dedup.add(dedupKey, id, deadlines.nowMs);
-    if (delayMs > 0) this.#delay(job, delayMs);
-    else this.#ready.add(job);
+    arena.write(payload);
+    if (delayMs > 0) this.#delay(new StoredJob(number, content, arena), delayMs);
+    else this.#ready.push(number, content, arena);
     return { id, duplicate: false };
   }
 
@@ -150,7 +152,6 @@ export class Queue implements JobTermOwner {
 
   /** Brings a dead letter back: at the end, with all attempts to go. */
   replay(job: StoredJob): void {
-    job.attempt = 0;
     job.rank = this.#context.nextNumber();
     this.exists = true;
     this.#makeReady(job);
@@ -249,16 +250,17 @@ export class Queue implements JobTermOwner {
   }
 
   #bury(job: StoredJob, reason: string): void {
+    const kept = job.detached();
     this.deadLetters.add({
       id: job.id,
       subject: this.name,
       reason,
       attempts: job.attempt,
-      payload: job.payload,
+      payload: kept.slab,
       headers: job.headers,
       publishedAtMs: job.enqueuedAtMs,
       deadAtMs: this.#context.engine.clock.now(),
-      origin: job,
+      origin: kept,
     });
   }
 }

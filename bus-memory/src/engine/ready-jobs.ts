@@ -1,38 +1,34 @@
-import { Fifo } from "./fifo.ts";
-import type { StoredJob } from "./stored-job.ts";
+import type { StoredBytes } from "./arena.ts";
+import { FreshJobs } from "./fresh-jobs.ts";
+import type { JobContent, StoredJob } from "./stored-job.ts";
 
 /** The ready jobs of one priority: first those that came back, then the others, by rank. */
 class Lane {
-  /** Those that nobody had yet and that came in order: nearly all. */
-  readonly #fresh = new Fifo<StoredJob>();
-  /** Those that nobody had yet and whose delay is over: a heap by rank. */
+  /** Those that nobody had yet: nearly all. */
+  readonly fresh: FreshJobs;
+  /** Those that nobody had yet and that came late, by a delay or a replay: a heap by rank. */
   readonly #late: StoredJob[] = [];
   /** Those that somebody had: a heap by rank. */
   readonly #back: StoredJob[] = [];
-  /** Of the last one of `#fresh`. */
-  #lastRank = 0;
+
+  constructor(priority: number) {
+    this.fresh = new FreshJobs(priority);
+  }
 
   get size(): number {
-    return this.#fresh.size + this.#late.length + this.#back.length;
+    return this.fresh.size + this.#late.length + this.#back.length;
   }
 
   add(job: StoredJob): void {
-    if (job.attempt > 0) {
-      siftUp(this.#back, job);
-    } else if (this.#fresh.size === 0 || job.rank > this.#lastRank) {
-      this.#lastRank = job.rank;
-      this.#fresh.push(job);
-    } else {
-      siftUp(this.#late, job);
-    }
+    siftUp(job.attempt > 0 ? this.#back : this.#late, job);
   }
 
-  take(): StoredJob | undefined {
+  /** There must be one. */
+  take(): StoredJob {
     if (this.#back.length > 0) return takeFirst(this.#back);
     const late = this.#late[0];
-    if (late === undefined) return this.#fresh.shift();
-    const fresh = this.#fresh.peek();
-    if (fresh !== undefined && fresh.rank < late.rank) return this.#fresh.shift();
+    if (late === undefined) return this.fresh.shift();
+    if (this.fresh.size > 0 && this.fresh.firstNumber < late.rank) return this.fresh.shift();
     return takeFirst(this.#late);
   }
 }
@@ -49,16 +45,15 @@ export class ReadyJobs {
     return this.#size;
   }
 
-  /** Adds a job. */
+  /** Adds a new job, with a number greater than all before. */
+  push(number: number, content: JobContent, bytes: StoredBytes): void {
+    this.#lane(content.priority).fresh.push(number, content, bytes);
+    this.#size += 1;
+  }
+
+  /** Adds a job that comes late, or back. */
   add(job: StoredJob): void {
-    const { priority } = job;
-    let lane = this.#lanes[priority];
-    if (lane === undefined) {
-      lane = new Lane();
-      this.#lanes[priority] = lane;
-    }
-    lane.add(job);
-    this.#filled |= 1 << priority;
+    this.#lane(job.priority).add(job);
     this.#size += 1;
   }
 
@@ -80,6 +75,17 @@ export class ReadyJobs {
     this.#filled = 0;
     this.#size = 0;
     return size;
+  }
+
+  /** The lane of a priority, which is about to get a job. */
+  #lane(priority: number): Lane {
+    this.#filled |= 1 << priority;
+    let lane = this.#lanes[priority];
+    if (lane === undefined) {
+      lane = new Lane(priority);
+      this.#lanes[priority] = lane;
+    }
+    return lane;
   }
 }
 

@@ -1,16 +1,9 @@
-import type { Clock, Headers } from "@busbar/core";
-import { Alarm, type Deadlines } from "./deadlines.ts";
-import { SequenceLog } from "./sequence-log.ts";
+import type { Headers } from "@busbar/core";
+import { Alarm } from "./deadlines.ts";
+import type { EngineContext } from "./engine-context.ts";
+import { MessageLog } from "./message-log.ts";
+import type { StoredMessage } from "./stored-message.ts";
 import { SubjectLine } from "./subject-line.ts";
-
-/** A message as the stream keeps it. Its payload is never handed out, only copies of it. */
-export interface StoredMessage {
-  readonly sequence: number;
-  readonly subject: string;
-  readonly payload: Uint8Array;
-  readonly headers: Headers;
-  readonly publishedAtMs: number;
-}
 
 /** How much a stream keeps; the oldest go first. */
 export interface StreamLimits {
@@ -24,22 +17,21 @@ export interface StreamLimits {
 
 /** The messages of one namespace in the order in which they were stored. */
 export class Stream {
-  readonly #log = new SequenceLog<StoredMessage>();
+  readonly #log = new MessageLog();
   readonly #lines = new Map<string, SubjectLine>();
-  readonly #clock: Clock;
-  readonly #deadlines: Deadlines;
+  readonly #context: EngineContext;
   readonly #maxMessages: number;
   readonly #maxBytes: number;
   readonly #maxAgeMs: number;
   readonly #ageing: Alarm;
   #bytes = 0;
 
-  constructor(limits: StreamLimits, clock: Clock, deadlines: Deadlines) {
-    this.#clock = clock;
-    this.#deadlines = deadlines;
-    this.#maxMessages = limits.maxMessages ?? Number.POSITIVE_INFINITY;
-    this.#maxBytes = limits.maxBytes ?? Number.POSITIVE_INFINITY;
-    this.#maxAgeMs = limits.maxAgeMs ?? Number.POSITIVE_INFINITY;
+  constructor(context: EngineContext) {
+    const { streamLimits } = context;
+    this.#context = context;
+    this.#maxMessages = streamLimits.maxMessages ?? Number.POSITIVE_INFINITY;
+    this.#maxBytes = streamLimits.maxBytes ?? Number.POSITIVE_INFINITY;
+    this.#maxAgeMs = streamLimits.maxAgeMs ?? Number.POSITIVE_INFINITY;
     this.#ageing = new Alarm(() => this.#dropAged());
   }
 
@@ -68,21 +60,28 @@ export class Stream {
     return this.#log.get(sequence);
   }
 
-  /** Stores a message, whose sequence is {@link Stream.nextSequence}. */
-  append(message: StoredMessage): void {
-    const { subject, sequence } = message;
-    this.#log.push(message);
-    this.#bytes += message.payload.length;
+  /** The subject of a message that is there. */
+  subjectOf(sequence: number): string {
+    return this.#log.subjectOf(sequence);
+  }
+
+  /** Stores a message. @returns its sequence. */
+  append(subject: string, payload: Uint8Array, headers: Headers): number {
+    const { arena, clock } = this.#context;
+    const sequence = this.#log.next;
     let line = this.#lines.get(subject);
     if (line === undefined) {
-      line = new SubjectLine();
+      line = new SubjectLine(subject);
       this.#lines.set(subject, line);
     }
     line.push(sequence);
-    while (this.#log.size > this.#maxMessages || this.#bytes > this.#maxBytes) {
-      if (!this.#dropFirst()) break;
-    }
+    arena.write(payload);
+    // The line's text stands for all equal ones, which the publisher may have made one by one.
+    this.#log.push(line.subject, clock.now(), headers, arena);
+    this.#bytes += payload.length;
+    while (this.#log.size > this.#maxMessages || this.#bytes > this.#maxBytes) this.#dropFirst();
     if (this.#maxAgeMs !== Number.POSITIVE_INFINITY && this.#ageing.slot < 0) this.#dropAged();
+    return sequence;
   }
 
   /** The sequence of the first message that was published at `timeMs` or later. */
@@ -91,29 +90,28 @@ export class Stream {
     let high = this.#log.next;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      if ((this.#log.get(middle) as StoredMessage).publishedAtMs < timeMs) low = middle + 1;
+      if (this.#log.publishedAtMs(middle) < timeMs) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
-  #dropFirst(): boolean {
-    const message = this.#log.dropFirst();
-    if (message === undefined) return false;
-    this.#bytes -= message.payload.length;
-    const line = this.#lines.get(message.subject);
+  #dropFirst(): void {
+    const { first } = this.#log;
+    const subject = this.#log.subjectOf(first);
+    this.#bytes -= this.#log.lengthOf(first);
+    this.#log.dropFirst();
+    const line = this.#lines.get(subject);
     line?.dropFirst();
-    if (line?.isEmpty) this.#lines.delete(message.subject);
-    return true;
+    if (line?.isEmpty) this.#lines.delete(subject);
   }
 
   #dropAged(): void {
-    for (;;) {
-      const oldest = this.#log.get(this.#log.first);
-      if (oldest === undefined) return;
-      const leftMs = oldest.publishedAtMs + this.#maxAgeMs - this.#clock.now();
+    const { clock, deadlines } = this.#context;
+    while (this.#log.size > 0) {
+      const leftMs = this.#log.publishedAtMs(this.#log.first) + this.#maxAgeMs - clock.now();
       if (leftMs > 0) {
-        this.#deadlines.set(this.#ageing, this.#deadlines.nowMs + leftMs);
+        deadlines.set(this.#ageing, deadlines.nowMs + leftMs);
         return;
       }
       this.#dropFirst();

@@ -1,9 +1,15 @@
 /** The sequences of the messages on one subject, in order. */
 export class SubjectLine {
+  /** The subject. */
+  readonly subject: string;
   #sequences: number[] = [];
   #head = 0;
   /** How many were cut off before the array's first element: indexes that callers keep stay true. */
   #cut = 0;
+
+  constructor(subject: string) {
+    this.subject = subject;
+  }
 
   /** Whether there is none. */
   get isEmpty(): boolean {

@@ -1,11 +1,15 @@
+import { toBytes, toText } from "@busbar/core";
+import { NO_HEADERS } from "@busbar/core/adapter";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Arena } from "../../src/engine/arena.ts";
+import { Arena, copyOf } from "../../src/engine/arena.ts";
 import { Bag } from "../../src/engine/bag.ts";
 import { DedupWindow } from "../../src/engine/dedup-window.ts";
 import { Fifo } from "../../src/engine/fifo.ts";
-import { SequenceLog } from "../../src/engine/sequence-log.ts";
+import { FreshJobs } from "../../src/engine/fresh-jobs.ts";
+import { MessageLog } from "../../src/engine/message-log.ts";
 import { SortedKeys } from "../../src/engine/sorted-keys.ts";
+import type { JobContent } from "../../src/engine/stored-job.ts";
 import { SubjectLine } from "../../src/engine/subject-line.ts";
 
 describe("Fifo", () => {
@@ -54,29 +58,81 @@ describe("Bag", () => {
   });
 });
 
-describe("SequenceLog", () => {
-  it("finds items by number and drops the oldest", () => {
-    const log = new SequenceLog<number>();
-    for (let sequence = 1; sequence <= 5_000; sequence++) {
+describe("MessageLog", () => {
+  it("finds messages by sequence and drops the oldest", () => {
+    const log = new MessageLog();
+    const arena = new Arena();
+    for (let sequence = 1; sequence <= 2_000; sequence++) {
       expect(log.next).toBe(sequence);
-      log.push(sequence);
-      if (sequence % 3 !== 0) expect(log.dropFirst()).toBe(log.first - 1);
+      arena.write(toBytes(`payload ${sequence}`));
+      const headers = sequence % 7 === 0 ? { n: String(sequence) } : NO_HEADERS;
+      log.push(`s.${sequence % 3}`, sequence * 1.5, headers, arena);
+      if (sequence % 3 !== 0) log.dropFirst();
     }
+    expect(log.size).toBe(666);
     for (let sequence = log.first; sequence < log.next; sequence++) {
-      expect(log.get(sequence)).toBe(sequence);
+      const message = log.get(sequence);
+      expect(message && toText(copyOf(message))).toBe(`payload ${sequence}`);
+      expect(message?.headers).toEqual(sequence % 7 === 0 ? { n: String(sequence) } : {});
+      expect(log.subjectOf(sequence)).toBe(`s.${sequence % 3}`);
+      expect(log.publishedAtMs(sequence)).toBe(sequence * 1.5);
+      expect(log.lengthOf(sequence)).toBe(`payload ${sequence}`.length);
     }
     expect(log.get(log.first - 1)).toBeUndefined();
     expect(log.get(log.next)).toBeUndefined();
     while (log.size > 0) log.dropFirst();
-    expect(log.dropFirst()).toBeUndefined();
-    log.push(5_001);
-    expect(log.get(5_001)).toBe(5_001);
+    log.dropFirst();
+    expect(log.first).toBe(2_001);
+    log.push("s", 1, NO_HEADERS, arena);
+    expect(log.get(2_001)?.subject).toBe("s");
   });
 });
 
+describe("FreshJobs", () => {
+  it("gives what an array would, whatever is pushed and taken", () => {
+    const step = fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 300 }));
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const jobs = new FreshJobs(3);
+        const arena = new Arena();
+        const model: number[] = [];
+        let number = 0;
+        for (const [isPush, count] of steps) {
+          for (let left = count; left > 0; left--) {
+            if (isPush) {
+              number += 1 + (left % 3);
+              model.push(number);
+              arena.write(toBytes(String(number)));
+              jobs.push(number, contentOf(number), arena);
+            } else if (model.length > 0) {
+              const wanted = model.shift() as number;
+              expect(jobs.firstNumber).toBe(wanted);
+              const job = jobs.shift();
+              expect(job).toMatchObject({ number: wanted, rank: wanted, ...contentOf(wanted) });
+              expect(toText(copyOf(job))).toBe(String(wanted));
+            }
+          }
+          expect(jobs.size).toBe(model.length);
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
+
+function contentOf(number: number): JobContent {
+  return {
+    headers: number % 5 === 0 ? { n: String(number) } : NO_HEADERS,
+    dedupKey: number % 4 === 0 ? `key ${number}` : undefined,
+    priority: 3,
+    maxAttempts: (number % 9) + 1,
+    enqueuedAtMs: number + 0.5,
+  };
+}
+
 describe("SubjectLine", () => {
   it("finds the first from a sequence on, with good and bad hints, also after drops", () => {
-    const line = new SubjectLine();
+    const line = new SubjectLine("s");
     for (let sequence = 2; sequence <= 8_000; sequence += 2) line.push(sequence);
     for (let drops = 0; drops < 3_000; drops++) line.dropFirst();
     expect(line.last).toBe(8_000);
@@ -134,17 +190,23 @@ describe("DedupWindow", () => {
 });
 
 describe("Arena", () => {
-  it("gives copies that share no byte", () => {
+  it("stores copies that share no byte", () => {
     const arena = new Arena();
-    const sources = [0, 1, 7, 100, 2_048, 2_049, 20_000, 3].map((length, index) => {
-      return new Uint8Array(length).fill(index);
+    const sources = [0, 1, 7, 100, 1_024, 1_025, 20_000, 3, 1_000].map((length, index) => {
+      return new Uint8Array(length).fill(index + 1);
     });
-    const copies = sources.map((source) => arena.copy(source));
-    for (const copy of copies) copy.fill(255 - (copy[0] ?? 0));
-    for (const [index, copy] of copies.entries()) {
-      expect(copy.length).toBe(sources[index]?.length);
-      expect(copy.every((byte) => byte === 255 - index)).toBe(true);
-      expect(sources[index]?.every((byte) => byte === index)).toBe(true);
+    const places = sources.map((source) => {
+      arena.write(source);
+      const { slab, at, length } = arena;
+      source.fill(0);
+      return { slab, at, length };
+    });
+    for (const [index, place] of places.entries()) {
+      expect(place.length).toBe(sources[index]?.length);
+      const copy = copyOf(place);
+      expect(copy.buffer.byteLength).toBe(place.length);
+      expect(copy.every((byte) => byte === index + 1)).toBe(true);
+      copy.fill(0);
     }
   });
 });

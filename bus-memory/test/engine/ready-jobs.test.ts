@@ -3,15 +3,11 @@ import { expect, it } from "vitest";
 import { ReadyJobs } from "../../src/engine/ready-jobs.ts";
 import { StoredJob } from "../../src/engine/stored-job.ts";
 
+const BYTES = { slab: new Uint8Array(0), at: 0, length: 0 };
+
 function job(number: number, priority: number): StoredJob {
-  return new StoredJob(number, {
-    payload: new Uint8Array(0),
-    headers: {},
-    dedupKey: undefined,
-    priority,
-    maxAttempts: 5,
-    enqueuedAtMs: 0,
-  });
+  const content = { headers: {}, dedupKey: undefined, priority, maxAttempts: 5, enqueuedAtMs: 0 };
+  return new StoredJob(number, content, BYTES);
 }
 
 it("ReadyJobs gives the highest priority first, then what came back, then by rank", () => {
@@ -29,18 +25,21 @@ it("ReadyJobs gives the highest priority first, then what came back, then by ran
       for (const one of steps) {
         if ("add" in one) {
           // Delays let jobs arrive out of the order of their numbers.
-          const added = job((number += 4) - one.late * 5, one.add);
-          ready.add(added);
+          number += 4;
+          const added = job(number - one.late * 5, one.add);
+          if (one.late > 0) ready.add(added);
+          else ready.push(number, added, BYTES);
           model.push(added);
         } else if ("take" in one) {
           const [wanted] = model.toSorted((a, b) => {
             return b.priority - a.priority || b.attempt - a.attempt || a.rank - b.rank;
           });
-          expect(ready.take()).toBe(wanted);
+          const taken = ready.take();
+          expect(taken).toEqual(wanted);
           model = model.filter((other) => other !== wanted);
-          if (wanted) {
-            wanted.attempt = 1;
-            out.push(wanted);
+          if (taken) {
+            taken.attempt = 1;
+            out.push(taken);
           }
         } else if (out.length > 0) {
           const [back] = out.splice(one.back % out.length, 1) as [StoredJob];
