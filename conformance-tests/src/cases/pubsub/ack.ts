@@ -73,7 +73,7 @@ export const ackCases: readonly ConformanceCase[] = [
     level: "L1",
     async run(context) {
       const { bus } = context;
-      const subscription = await bus.pubsub.subscribe("a", { durable: "a", ackWaitMs: 300 });
+      const subscription = await bus.pubsub.subscribe("a", { durable: "a", ackWaitMs: 600 });
       await publishAll(bus, "a", numbered(5));
       const messages = await take(subscription, 5);
       await messages[4]?.ack({ confirm: true });

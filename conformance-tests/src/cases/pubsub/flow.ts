@@ -51,7 +51,7 @@ export const flowCases: readonly ConformanceCase[] = [
     contract: "pubsub",
     level: "L1",
     async run({ bus }) {
-      const options = { durable: "f", maxInFlight: 1, ackWaitMs: 200 };
+      const options = { durable: "f", maxInFlight: 1, ackWaitMs: 500 };
       const subscription = await bus.pubsub.subscribe("f", options);
       await publishAll(bus, "f", numbered(2));
       await takeText(subscription, "m0", "the first delivery");
@@ -149,15 +149,15 @@ export const flowCases: readonly ConformanceCase[] = [
     level: "L1",
     async run(context) {
       const { bus, clock } = context;
-      const options = { durable: "f", ackWaitMs: 400, maxInFlight: 10, maxDeliveries: 2 };
+      const options = { durable: "f", ackWaitMs: 1_000, maxInFlight: 10, maxDeliveries: 2 };
       const subscription = await bus.pubsub.subscribe("f", options);
       const texts = numbered(6);
       await publishAll(bus, "f", texts);
       const seen: string[] = [];
       for await (const message of subscription) {
         checkEqual(message.deliveryCount, 1, `delivery count of ${toText(message.payload)}`);
-        // Within its own ack wait, but the last one waits three of them in the buffer.
-        await clock.sleep(200);
+        // Within its own ack wait, but the last one waits longer than one in the buffer.
+        await clock.sleep(350);
         await message.ack({ confirm: true });
         seen.push(toText(message.payload));
         if (seen.length === texts.length) break;

@@ -139,7 +139,7 @@ export const stressCases: readonly ConformanceCase[] = [
       const { bus, random } = context;
       const texts = numbered(300);
       const ends = { acked: [] as string[], termed: [] as string[] };
-      const options = { durable: "s", ackWaitMs: 300, maxDeliveries: 3, maxInFlight: 32 };
+      const options = { durable: "s", ackWaitMs: 800, maxDeliveries: 3, maxInFlight: 32 };
       let deliveries = 0;
       const stop = await workers(context, 5, options, async (message) => {
         deliveries += 1;
