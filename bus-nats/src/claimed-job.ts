@@ -218,6 +218,13 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
     this.#lease?.moved();
   }
 
+  /** Ends the claim because nobody gets to see it. @returns the delivery, to be given back. */
+  relinquish(): Msg {
+    this.#settled = true;
+    this.#tools.held.remove(this);
+    return this.#delivery.raw;
+  }
+
   get endsAt(): number {
     // Earlier if the server may have been restarted since it took the lease in.
     const { lostAt } = this.#tools.link;
@@ -252,7 +259,7 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
     const { link, ledger } = this.#tools;
     if (this.#delivery.entry) ledger.remove(this.#delivery.entry);
     if (options?.confirm === true) return settleJob(link, this.#delivery, ACK);
-    link.connection.publish(this.#delivery.raw.reply as string, ACK);
+    link.outbox.settle(this.#delivery.raw.reply as string, ACK);
     return DONE;
   }
 
@@ -268,10 +275,10 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
     const { queue, info, entry, raw } = this.#delivery;
     await ledger.write("job", queue, info.streamSequence, {
       uncounted: entry?.uncounted ?? 0,
-      freeAtMs: delayMs > 0 ? link.clock.now() + delayMs : 0,
+      freeAtMs: delayMs > 0 ? (await ledger.nowMs()) + delayMs : 0,
       priority: this.priority,
     });
-    link.connection.publish(raw.reply as string, nakAfter(delayMs));
+    link.outbox.settle(raw.reply as string, nakAfter(delayMs));
   }
 
   async deadLetter(reason: string): Promise<void> {

@@ -12,7 +12,7 @@ import {
 } from "./claimed-job.ts";
 import type { NatsContext } from "./context.ts";
 import { priorityOfSubject, queueOfSubject, type Queues, type QueueState } from "./queue-state.ts";
-import { ACK, nakAfter, parseAckSubject } from "./wire/ack-subject.ts";
+import { ACK, type DeliveryInfo, nakAfter, parseAckSubject } from "./wire/ack-subject.ts";
 import { H, numberField } from "./wire/headers.ts";
 import { Puller, WaitingPull } from "./wire/pull.ts";
 
@@ -69,23 +69,25 @@ export class JobClaims {
         await this.#ready(state, deadline, wake);
         wake.throwIfAborted();
         const jobs = state.paused ? [] : await this.#claimReady(state, options, wake);
-        if (jobs.length > 0) return jobs;
         const leftMs = deadline - clock.monotonic();
-        if (leftMs <= 0) return [];
-        const pulled = await this.#wait(state, leftMs, wake);
-        // An abort is looked at there: what came in goes back first.
-        if (pulled.length === 0) continue;
-        const first = await this.#admit(state, pulled, options, wake);
-        const more = first.length > 0 && first.length < options.max;
-        if (more)
-          first.push(
-            ...(await this.#claimReady(
-              state,
-              { ...options, max: options.max - first.length },
-              wake,
-            )),
-          );
-        if (first.length > 0) return inOrder(first);
+        if (jobs.length === 0 && leftMs > 0 && !wake.aborted) {
+          const pulled = await this.#wait(state, leftMs, wake);
+          if (pulled.length === 0) continue;
+          if (state.paused) {
+            await Promise.all(pulled.map(({ raw }) => this.#giveBack(queue, raw)));
+            continue;
+          }
+          jobs.push(...(await this.#admit(state, pulled, options)));
+          // There may be more by now.
+          const max = options.max - jobs.length;
+          if (jobs.length > 0 && max > 0) {
+            jobs.push(...(await this.#claimReady(state, { ...options, max }, wake)));
+          }
+          if (jobs.length === 0) continue;
+        }
+        if (!wake.aborted) return inOrder(jobs);
+        await Promise.all(jobs.map((job) => this.#giveBack(queue, job.relinquish())));
+        wake.throwIfAborted();
       }
     } finally {
       wake.close();
@@ -120,11 +122,14 @@ export class JobClaims {
     state: QueueState,
     options: ResolvedClaimOptions,
     wake: Wake,
-  ): Promise<ClaimedJob[]> {
+  ): Promise<NatsClaimedJob[]> {
     const { clock } = this.#context.link;
-    const jobs: ClaimedJob[] = [];
+    const jobs: NatsClaimedJob[] = [];
     let version = state.version;
-    for (let index = 0; index < state.levels.length && jobs.length < options.max; ) {
+    for (
+      let index = 0;
+      index < state.levels.length && jobs.length < options.max && !wake.aborted;
+    ) {
       const priority = state.levels[index] as number;
       const want = options.max - jobs.length;
       const askedAt = clock.monotonic();
@@ -138,7 +143,7 @@ export class JobClaims {
         index = 0;
         continue;
       }
-      jobs.push(...(await this.#admit(state, pulled, options, wake)));
+      jobs.push(...(await this.#admit(state, pulled, options)));
       // A full batch of which not all were handed out may have more behind it.
       if (batch.length < want) index += 1;
     }
@@ -190,8 +195,7 @@ export class JobClaims {
     state: QueueState,
     pulled: readonly Pulled[],
     options: ResolvedClaimOptions,
-    wake: Wake,
-  ): Promise<ClaimedJob[]> {
+  ): Promise<NatsClaimedJob[]> {
     const now = this.#context.link.clock.monotonic();
     const admitted = await Promise.all(
       pulled
@@ -201,11 +205,8 @@ export class JobClaims {
             this.#admitFast(state, one, options, now) ?? this.#admitSlowly(state, one, options),
         ),
     );
-    const back = pulled.filter((_, index) => {
-      return index >= options.max || (wake.aborted && admitted[index] !== undefined);
-    });
-    await Promise.all(back.map(({ raw }) => this.#giveBack(state.queue, raw)));
-    wake.throwIfAborted();
+    const surplus = pulled.slice(options.max);
+    await Promise.all(surplus.map(({ raw }) => this.#giveBack(state.queue, raw)));
     return admitted.filter((job) => job !== undefined);
   }
 
@@ -215,12 +216,11 @@ export class JobClaims {
     { raw, askedAt }: Pulled,
     options: ResolvedClaimOptions,
     now: number,
-  ): ClaimedJob | undefined {
+  ): NatsClaimedJob | undefined {
     if (options.leaseMs !== DEFAULT_JOB_LEASE_MS || now - askedAt > FRESH_MS) return undefined;
     const info = parseAckSubject(raw.reply as string);
     if (info.deliveries !== 1) return undefined;
-    if (raw.headers !== undefined && numberField(raw.headers, H.runAt) !== undefined)
-      return undefined;
+    if (raw.headers !== undefined && dueAtMs(raw, info) > 0) return undefined;
     const delivery: JobDelivery = { queue: state.queue, raw, info, entry: undefined };
     return new NatsClaimedJob(this.#tools, delivery, {
       leaseMs: options.leaseMs,
@@ -232,7 +232,7 @@ export class JobClaims {
     state: QueueState,
     { raw, askedAt }: Pulled,
     options: ResolvedClaimOptions,
-  ): Promise<ClaimedJob | undefined> {
+  ): Promise<NatsClaimedJob | undefined> {
     const { link } = this.#context;
     const { queue } = state;
     try {
@@ -275,10 +275,10 @@ export class JobClaims {
     const { link } = this.#context;
     const { ledger, deadLetters } = this.#tools;
     const info = parseAckSubject(raw.reply as string);
-    const runAtMs = numberField(raw.headers, H.runAt);
+    const dueMs = dueAtMs(raw, info);
     const again = info.deliveries > 1;
     const [entry, dead] = await Promise.all([
-      again || runAtMs !== undefined ? ledger.read("job", queue, info.streamSequence) : undefined,
+      again || dueMs > 0 ? ledger.read("job", queue, info.streamSequence) : undefined,
       // A crash between the dead letter and the settle leaves both: the dead letter stands.
       again ? deadLetters.get(queue, String(info.streamSequence)) : undefined,
     ]);
@@ -287,14 +287,14 @@ export class JobClaims {
       await settleJob(link, delivery, ACK);
       return undefined;
     }
-    const now = link.clock.now();
-    if (runAtMs !== undefined && runAtMs > now) {
+    const now = dueMs > 0 ? await ledger.nowMs() : 0;
+    if (dueMs > now) {
       await ledger.write("job", queue, info.streamSequence, {
         uncounted: (entry?.uncounted ?? 0) + 1,
-        freeAtMs: runAtMs,
+        freeAtMs: dueMs,
         priority: priorityOfSubject(raw.subject),
       });
-      await settleJob(link, delivery, nakAfter(runAtMs - now + 1));
+      await settleJob(link, delivery, nakAfter(dueMs - now + 1));
       return undefined;
     }
     return delivery;
@@ -314,7 +314,7 @@ export class JobClaims {
         priority: priorityOfSubject(raw.subject),
       });
     } finally {
-      if (link.connected) link.connection.publish(raw.reply as string, nakAfter(0));
+      if (link.connected) link.outbox.publish(raw.reply as string, nakAfter(0));
     }
   }
 }
@@ -372,6 +372,15 @@ class Wake {
   }
 }
 
-function inOrder(jobs: ClaimedJob[]): ClaimedJob[] {
+/** When a delayed job may be handed out, by the server's clock; 0 if it was never delayed. */
+function dueAtMs(raw: Msg, info: DeliveryInfo): number {
+  const delayMs = numberField(raw.headers, H.delay);
+  return delayMs === undefined
+    ? (numberField(raw.headers, H.runAt) ?? 0)
+    : info.storedAtMs + delayMs;
+}
+
+function inOrder(jobs: NatsClaimedJob[]): NatsClaimedJob[] {
+  if (jobs.length < 2) return jobs;
   return jobs.sort((a, b) => b.priority - a.priority || Number(a.id) - Number(b.id));
 }

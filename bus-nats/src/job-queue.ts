@@ -122,7 +122,7 @@ export class NatsJobQueue implements JobQueue, Owned {
     const state = this.#check(queue);
     await this.#queues.ensureLevel(state, 0);
     await this.#queues.ensureLoaded(state);
-    const { api, link } = this.#context;
+    const { api } = this.#context;
     const [consumers, entries, dead, paused] = await Promise.all([
       Promise.all(state.levels.map((priority) => api.consumerInfo(state.stream, `p${priority}`))),
       this.#ledger.list("job", queue),
@@ -139,7 +139,7 @@ export class NatsJobQueue implements JobQueue, Owned {
     }
     // To the server a job that was given back is still delivered, and a delayed one that nobody was
     // handed yet is as good as any: the ledger tells them apart.
-    const now = link.clock.now();
+    const now = await this.#ledger.nowMs();
     let delayed = 0;
     let delayedUnseen = 0;
     let givenBack = 0;
@@ -209,15 +209,15 @@ export class NatsJobQueue implements JobQueue, Owned {
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ): Promise<EnqueueResult> {
-    const { api, names, link } = this.#context;
+    const { api, names } = this.#context;
     const state = this.#queues.get(queue);
     const { dedupKey, maxAttempts, priority } = job;
-    const runAtMs = job.delayMs > 0 ? Math.ceil(link.clock.now() + job.delayMs) : job.runAtMs;
-    const delayed = runAtMs !== undefined && runAtMs > link.clock.now();
+    const delayed = job.delayMs > 0 || job.runAtMs !== undefined;
     const fields: [string, string | number][] = [];
     if (dedupKey !== undefined) fields.push([H.msgId, dedupKey]);
     if (maxAttempts !== DEFAULT_MAX_ATTEMPTS) fields.push([H.maxAttempts, maxAttempts]);
-    if (delayed) fields.push([H.runAt, runAtMs]);
+    if (job.delayMs > 0) fields.push([H.delay, Math.ceil(job.delayMs)]);
+    else if (job.runAtMs !== undefined) fields.push([H.runAt, job.runAtMs]);
     const send = async (): Promise<EnqueueResult> => {
       const ack = await api.publish({
         subject: names.jobSubject(queue, priority),
@@ -228,16 +228,19 @@ export class NatsJobQueue implements JobQueue, Owned {
         idempotent: dedupKey !== undefined,
         signal,
       });
-      if (delayed && !ack.duplicate) {
-        await this.#ledger.write("job", queue, ack.sequence, {
-          uncounted: 0,
-          freeAtMs: runAtMs,
-          priority,
-        });
-      }
+      if (delayed && !ack.duplicate) await this.#noteDelay(queue, ack.sequence, job);
       return { id: String(ack.sequence), duplicate: ack.duplicate };
     };
     return state.made.has(priority) ? send() : this.#queues.ensureLevel(state, priority).then(send);
+  }
+
+  /** For the statistics: a delayed job that nobody was handed yet looks like any other. */
+  async #noteDelay(queue: string, sequence: number, job: ResolvedJob): Promise<void> {
+    const now = await this.#ledger.nowMs();
+    const freeAtMs = job.runAtMs ?? now + job.delayMs;
+    if (freeAtMs <= now) return;
+    const { priority } = job;
+    await this.#ledger.write("job", queue, sequence, { uncounted: 0, freeAtMs, priority });
   }
 
   async #revive(letter: DeadLetter, stored: StoredMessage, replayId: string): Promise<void> {

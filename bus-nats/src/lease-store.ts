@@ -2,11 +2,11 @@ import type { LeaseRecord, LeaseStore } from "@busbar/core/adapter";
 import { DEFAULT_TIMEOUT_MS } from "@busbar/core/adapter";
 import type { StreamConfig } from "@nats-io/jetstream";
 import type { NatsContext } from "./context.ts";
+import { ServerClock } from "./server-clock.ts";
 import { H } from "./wire/headers.ts";
 import { fieldsOnly, nanos } from "./wire/jetstream-api.ts";
 
 const DUPLICATE_WINDOW_MS = 120_000;
-const NOTHING = new Uint8Array(0);
 
 /**
  * Lease records in a bucket of their own. The revision of a record is its sequence in the stream, and
@@ -16,12 +16,15 @@ export class NatsLeaseStore implements LeaseStore {
   readonly #context: NatsContext;
   readonly #stream: string;
   readonly #prefix: string;
+  readonly #clock: ServerClock;
 
   constructor(context: NatsContext) {
     this.#context = context;
     const { names } = context;
     this.#stream = names.bucketStream(names.leaseBucket);
     this.#prefix = names.bucketPrefix(names.leaseBucket);
+    const subject = this.#prefix + names.leaseClockKey;
+    this.#clock = new ServerClock(context, { stream: this.#stream, subject });
   }
 
   async read(key: string): Promise<LeaseRecord | undefined> {
@@ -32,17 +35,23 @@ export class NatsLeaseStore implements LeaseStore {
     return {
       revision: record.sequence,
       value: record.data,
-      ageMs: async () => (await this.#serverTimeMs()) - record.timeMs,
+      // Without an answer the record counts as fresh: a lease is never taken away too early.
+      ageMs: async () => ((await this.#clock.ask()) ?? Number.NEGATIVE_INFINITY) - record.timeMs,
     };
   }
 
-  async write(key: string, value: Uint8Array, expected: number): Promise<number> {
+  async write(
+    key: string,
+    value: Uint8Array,
+    expected: number,
+    limitMs: number = DEFAULT_TIMEOUT_MS,
+  ): Promise<number> {
     await this.#ensureStream();
     const { sequence } = await this.#context.api.publish({
       subject: this.#prefix + key,
       payload: value,
       headers: fieldsOnly([[H.expectedLastSubjectSequence, expected]]),
-      timeoutMs: DEFAULT_TIMEOUT_MS,
+      timeoutMs: Math.min(limitMs, DEFAULT_TIMEOUT_MS),
       what: `lease ${key}`,
       // A second copy meets the first one and is refused; the manager knows its own record.
       idempotent: true,
@@ -54,7 +63,7 @@ export class NatsLeaseStore implements LeaseStore {
     const { api, link, names } = this.#context;
     // Exactly this message: a record that somebody else wrote meanwhile is not touched.
     await api.deleteMessage(this.#stream, revision);
-    link.connection.publish(names.leaseReleased(key));
+    link.outbox.publish(names.leaseReleased(key));
   }
 
   async subscribe(key: string, onChange: () => void): Promise<{ close(): void }> {
@@ -76,25 +85,6 @@ export class NatsLeaseStore implements LeaseStore {
       throw error;
     }
     return { close };
-  }
-
-  /**
-   * The server's time, by the stamp that it puts on a message. A stamp of somebody else's that came
-   * in between is as good: it lies between ours and now.
-   */
-  async #serverTimeMs(): Promise<number> {
-    const { api, names } = this.#context;
-    const subject = this.#prefix + names.leaseClockKey;
-    await api.publish({
-      subject,
-      payload: NOTHING,
-      timeoutMs: DEFAULT_TIMEOUT_MS,
-      what: "lease clock",
-      idempotent: true,
-    });
-    const stamp = await api.lastByLeader(this.#stream, subject);
-    // Without a stamp the record counts as fresh: a lease is never taken away too early.
-    return stamp?.timeMs ?? Number.NEGATIVE_INFINITY;
   }
 
   #ensureStream(): Promise<void> {

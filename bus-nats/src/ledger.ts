@@ -1,5 +1,6 @@
 import { toBytes } from "@busbar/core";
 import type { NatsContext } from "./context.ts";
+import { ServerClock } from "./server-clock.ts";
 import { nanos, type StoredMessage } from "./wire/jetstream-api.ts";
 import type { OwnerKind } from "./wire/names.ts";
 
@@ -37,8 +38,18 @@ const READS_AT_A_TIME = 64;
 export class Ledger {
   readonly #context: NatsContext;
 
+  readonly #clock: ServerClock;
+
   constructor(context: NatsContext) {
     this.#context = context;
+    const { ledgerStream: stream, ledgerClock: subject } = context.names;
+    this.#clock = new ServerClock(context, { stream, subject });
+  }
+
+  /** The server's time, in milliseconds since the Unix epoch: at least so late it is. */
+  async nowMs(): Promise<number> {
+    await this.#ensure();
+    return this.#clock.atLeastMs();
   }
 
   /** The entry of a message, or `undefined`. */

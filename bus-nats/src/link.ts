@@ -8,6 +8,7 @@ import {
   type ServerFeatures,
   serverFeatures,
 } from "./server-version.ts";
+import { Outbox } from "./wire/outbox.ts";
 import { Requester } from "./wire/requester.ts";
 
 const FLUSH_TIMEOUT_MS = 5_000;
@@ -24,6 +25,7 @@ const LAST_FLUSH_MS = 250;
 export class Link {
   readonly connection: NatsConnection;
   readonly requester: Requester;
+  readonly outbox: Outbox;
   readonly clock: Clock;
   readonly status: StatusHub = new StatusHub();
   readonly #owned: boolean;
@@ -41,7 +43,8 @@ export class Link {
     this.#features = serverFeatures(connection.info?.version ?? "0");
     // A caller's connection may be waiting for its server.
     this.#connected = connection.info !== undefined;
-    this.requester = new Requester(connection, clock);
+    this.outbox = new Outbox(connection);
+    this.requester = new Requester(connection, this.outbox, clock);
     this.status.emit(
       this.#connected
         ? { type: "connected", server: connection.getServer() }
@@ -126,6 +129,7 @@ export class Link {
     this.status.emit({ type: "closed", reason: "the bus was closed" });
     this.#onReconnect.clear();
     this.#onDisconnected.clear();
+    this.outbox.flush();
     if (this.#owned) {
       // What was sent and not awaited (acks, naks) shall reach the server, if it answers.
       if (this.#connected) await this.#flushOnce(LAST_FLUSH_MS);
@@ -135,6 +139,7 @@ export class Link {
 
   async #flushOnce(limitMs: number): Promise<boolean> {
     let flushed = false;
+    this.outbox.flush();
     const flush = this.connection.flush().then(() => {
       flushed = true;
     });

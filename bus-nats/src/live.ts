@@ -55,7 +55,7 @@ export class Live {
       });
     }
     try {
-      link.connection.publish(names.livePrefix + subject, bytes, headers ? { headers } : {});
+      link.outbox.publish(names.livePrefix + subject, bytes, headers ? { headers } : {});
     } catch (error) {
       throw fromClientError(error, `notify on ${subject}`);
     }

@@ -116,7 +116,7 @@ export class NatsMessage implements Message {
 
   /** Starts the ack wait again without waiting for the server: when it leaves the buffer. */
   touch(nowMs: number): void {
-    this.#owner.link.connection.publish(this.raw.reply as string, IN_PROGRESS);
+    this.#owner.link.outbox.settle(this.raw.reply as string, IN_PROGRESS);
     this.deadline = nowMs + this.waitMs;
   }
 
@@ -156,7 +156,7 @@ export class NatsMessage implements Message {
     const owner = this.#owner;
     if (verb === ACK || verb.startsWith(TERM)) owner.done(this);
     if (!confirm) {
-      owner.link.connection.publish(this.raw.reply as string, verb);
+      owner.link.outbox.settle(this.raw.reply as string, verb);
       owner.settled(this);
       return DONE;
     }

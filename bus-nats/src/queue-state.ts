@@ -105,7 +105,7 @@ export class Queues {
     });
     state.addLevel(priority);
     // Before the first job of this priority: whoever gets that one has heard this.
-    link.connection.publish(names.controlSubject(state.queue, `level.${priority}`));
+    link.outbox.publish(names.controlSubject(state.queue, `level.${priority}`));
     state.made.add(priority);
   }
 
@@ -153,7 +153,7 @@ export class Queues {
     const existed = await api.deleteStream(state.stream);
     await this.#ensureControl();
     await api.purge(names.controlStream, names.controlSubject(state.queue, ">"));
-    link.connection.publish(names.controlSubject(state.queue, "deleted"));
+    link.outbox.publish(names.controlSubject(state.queue, "deleted"));
     provisioner.forget(state.stream);
     this.#forget(state);
     return existed;

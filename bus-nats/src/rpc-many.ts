@@ -120,7 +120,7 @@ export class RpcMany implements AsyncIterator<Reply, undefined> {
     this.#sent = true;
     const { subject, payload, headers } = request;
     try {
-      this.#context.link.connection.publish(
+      this.#context.link.outbox.publish(
         subject,
         payload,
         headers ? { reply: inbox, headers } : { reply: inbox },

@@ -53,7 +53,8 @@ export interface SubscriptionTools {
  * Pulls from one consumer, keeping at most `maxInFlight` deliveries: asked for, buffered and in the
  * hands of the program together.
  *
- * States: *running* -> reconnect -> *running* (a new inbox, everything asked for again) ; *running*
+ * States: *running* -> buffered and not taken for most of an ack wait -> *stalled* (everything goes
+ * back) -> the program takes again -> *running*; *running* -> reconnect -> *running* (a new inbox, everything asked for again) ; *running*
  * -> `close()` -> *closing* (buffered and late deliveries go back, those in hand may be settled) ->
  * *closed*; *running* -> the consumer is gone -> *failed* (the iterator throws `NOT_FOUND`).
  *
@@ -81,7 +82,9 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
   #waitTimerAt = Number.POSITIVE_INFINITY;
   #closing: Promise<CloseReport> | undefined;
   #onIdle: (() => void) | undefined;
-  /** Deliveries that came after `close()` began. */
+  /** The program takes nothing: nothing is asked for. */
+  #stalled = false;
+  /** Deliveries that came when none was wanted any more. */
   readonly #late: { readonly raw: Msg; readonly info: DeliveryInfo }[] = [];
 
   constructor(target: SubscriptionTarget, tools: SubscriptionTools) {
@@ -98,7 +101,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
 
   [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
     return {
-      next: () => this.#mailbox.next(),
+      next: () => this.#next(),
       return: async () => {
         await this.close();
         return { done: true, value: undefined };
@@ -151,7 +154,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
       fields: [],
     });
     // If this gets lost, the redelivery finds the dead letter in place and is settled then.
-    this.link.connection.publish(message.raw.reply as string, TERM);
+    this.link.outbox.publish(message.raw.reply as string, TERM);
     this.done(message);
   }
 
@@ -161,7 +164,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
 
   /** Begins to pull through a new inbox: what was asked for through the old one is forgotten. */
   #reopen(): void {
-    if (this.#closing !== undefined) return;
+    if (this.#closing !== undefined || this.#stalled) return;
     this.#inbox?.unsubscribe();
     this.#inboxName = createInbox();
     this.#inbox = this.link.connection.subscribe(this.#inboxName, {
@@ -175,14 +178,14 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
   }
 
   #fill(): void {
-    if (this.#closing !== undefined || !this.link.connected) return;
+    if (this.#closing !== undefined || this.#stalled || !this.link.connected) return;
     const { maxInFlight } = this.#target.options;
     const room =
       maxInFlight - this.#inHand.size - this.#mailbox.size - this.#intakeSize - this.#requested;
     // Few large requests instead of many small ones.
     if (room <= 0 || (this.#requested > 0 && room * 2 < maxInFlight)) return;
     this.#requested += room;
-    this.link.connection.publish(
+    this.link.outbox.publish(
       `$JS.API.CONSUMER.MSG.NEXT.${this.#target.stream}.${this.#target.consumer}`,
       `{"batch":${room},"expires":${nanos(PULL_EXPIRES_MS)},"idle_heartbeat":${nanos(PULL_HEARTBEAT_MS)}}`,
       { reply: this.#inboxName },
@@ -204,26 +207,27 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
   }
 
   #onMessage(message: Msg): void {
-    this.#lastHeardAt = this.link.clock.monotonic();
+    const receivedAt = this.link.clock.monotonic();
+    this.#lastHeardAt = receivedAt;
     if (!isDelivery(message)) {
       this.#onStatus(message);
       return;
     }
     this.#requested = Math.max(0, this.#requested - 1);
     const info = parseAckSubject(message.reply as string);
-    if (this.#closing !== undefined) {
+    if (this.#closing !== undefined || this.#stalled) {
       this.#late.push({ raw: message, info });
       return;
     }
     if (info.deliveries === 1 && this.#intake === undefined) {
-      this.#accept(message, info, undefined);
+      this.#accept(message, info, receivedAt, undefined);
       return;
     }
     this.#intakeSize += 1;
     const before = this.#intake ?? Promise.resolve();
     const entry = info.deliveries > 1 ? this.#readEntry(info) : undefined;
     const turn = before
-      .then(async () => this.#accept(message, info, await entry))
+      .then(async () => this.#accept(message, info, receivedAt, await entry))
       .catch((error: unknown) => this.#onIntakeError(error))
       .finally(() => {
         this.#intakeSize -= 1;
@@ -248,12 +252,17 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     });
   }
 
-  #accept(raw: Msg, info: DeliveryInfo, entry: StoredLedgerEntry | undefined): void {
+  #accept(
+    raw: Msg,
+    info: DeliveryInfo,
+    receivedAt: number,
+    entry: StoredLedgerEntry | undefined,
+  ): void {
     const { options, toSubject } = this.#target;
     const replayFor = field(raw.headers, H.replayFor);
     if (replayFor !== undefined && replayFor !== options.durable) {
       // A dead letter that somebody else gets again.
-      this.link.connection.publish(raw.reply as string, "+ACK");
+      this.link.outbox.publish(raw.reply as string, "+ACK");
       this.#fill();
       return;
     }
@@ -264,10 +273,10 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
       info,
       deliveryCount: info.deliveries - (entry?.uncounted ?? 0),
       waitMs,
-      deadline: this.link.clock.monotonic() + waitMs,
+      deadline: receivedAt + waitMs,
     });
     if (entry) this.#entries.set(message, entry);
-    if (this.#closing !== undefined) {
+    if (this.#closing !== undefined || this.#stalled) {
       this.#late.push({ raw, info });
       return;
     }
@@ -318,7 +327,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     for (const message of this.#buffered) {
       const lastMoment = message.deadline - message.waitMs * GIVE_BACK_BEFORE;
       if (lastMoment <= now) {
-        this.#giveBackBuffered();
+        void this.#stall();
         break;
       }
       next = Math.min(next, lastMoment);
@@ -330,16 +339,27 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     if (next < Number.POSITIVE_INFINITY) this.#armWaits(next);
   }
 
-  #giveBackBuffered(): void {
+  /** Gives everything back, and asks for nothing more until the program takes something again. */
+  async #stall(): Promise<void> {
+    this.#stalled = true;
     const buffered = this.#mailbox.drain();
     for (const message of buffered) this.#buffered.delete(message);
-    this.#intakeSize += buffered.length;
-    void this.#giveBack(buffered)
-      .catch((error: unknown) => this.#onIntakeError(error))
-      .finally(() => {
-        this.#intakeSize -= buffered.length;
-        this.#fill();
-      });
+    try {
+      await this.#inbox?.drain();
+      await this.#giveBack([...buffered, ...this.#late.splice(0)]);
+    } catch (error) {
+      this.#onIntakeError(error);
+    }
+  }
+
+  #next(): Promise<IteratorResult<Message, undefined>> {
+    // A timer may be late: nothing is handed out whose ack wait is all but over.
+    if (this.link.clock.monotonic() >= this.#waitTimerAt) this.#onWaits();
+    if (this.#stalled) {
+      this.#stalled = false;
+      this.#reopen();
+    }
+    return this.#mailbox.next();
   }
 
   #onStatus(status: Msg): void {
@@ -422,7 +442,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     ]);
     if (!this.link.connected) return;
     const ordered = unseen.toSorted((a, b) => a.info.streamSequence - b.info.streamSequence);
-    for (const { raw } of ordered) this.link.connection.publish(raw.reply as string, nakAfter(0));
+    for (const { raw } of ordered) this.link.outbox.publish(raw.reply as string, nakAfter(0));
   }
 
   async #uncount(info: DeliveryInfo): Promise<void> {

@@ -108,7 +108,7 @@ export class OrderedReader {
     const wait = this.#caughtUp
       ? `"expires":${nanos(PULL_EXPIRES_MS)},"idle_heartbeat":${nanos(PULL_HEARTBEAT_MS)}`
       : `"no_wait":true`;
-    this.#context.link.connection.publish(
+    this.#context.link.outbox.publish(
       `$JS.API.CONSUMER.MSG.NEXT.${this.#options.stream}.${this.#consumer}`,
       `{"batch":${room},${wait}}`,
       { reply: this.#inbox?.getSubject() ?? "" },

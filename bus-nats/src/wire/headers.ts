@@ -18,6 +18,7 @@ export const H = {
   kvOperation: "KV-Operation",
   maxAttempts: "Busbar-Max-Attempts",
   runAt: "Busbar-Run-At",
+  delay: "Busbar-Delay-Ms",
   dedupKey: "Busbar-Dedup-Key",
   reason: "Busbar-Reason",
   attempts: "Busbar-Attempts",

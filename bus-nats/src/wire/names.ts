@@ -82,6 +82,11 @@ export class WireNames {
     return `busbar.${this.#namespace}.ledger.>`;
   }
 
+  /** Where the ledger reads the server's time. */
+  get ledgerClock(): string {
+    return `busbar.${this.#namespace}.ledger.clock`;
+  }
+
   /** Ledger subject of one message or job, or of all of an owner with `*`. */
   ledgerSubject(kind: OwnerKind, owner: string, sequence: number | "*"): string {
     return `busbar.${this.#namespace}.ledger.${kind}.${flat(owner)}.${sequence}`;

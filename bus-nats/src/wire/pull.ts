@@ -85,7 +85,7 @@ class PullInbox {
       this.#max = max;
       this.#resolve = resolve;
       this.#timer = this.#link.clock.setTimer(() => this.giveUp(), NO_WAIT_LIMIT_MS);
-      this.#link.connection.publish(
+      this.#link.outbox.publish(
         `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`,
         `{"batch":${max},"no_wait":true}`,
         { reply: this.#name },
@@ -134,7 +134,10 @@ export async function forgetStalePulls(
   stream: string,
   consumer: string,
 ): Promise<void> {
-  await api.consumerInfo(stream, consumer).catch(() => undefined);
+  // Twice: a pull that was sent last may be taken in only after the first look.
+  for (let look = 0; look < 2; look++) {
+    await api.consumerInfo(stream, consumer).catch(() => undefined);
+  }
 }
 
 /**
@@ -164,7 +167,7 @@ export class WaitingPull {
         else on.end();
       },
     });
-    link.connection.publish(
+    link.outbox.publish(
       `$JS.API.CONSUMER.MSG.NEXT.${target.stream}.${target.consumer}`,
       `{"batch":1,"expires":${nanos(Math.max(1, target.waitMs))}}`,
       { reply: inbox },

@@ -8,6 +8,7 @@ import {
   type Subscription,
 } from "@nats-io/transport-node";
 import { fromClientError } from "../errors.ts";
+import type { Outbox } from "./outbox.ts";
 
 /** How a request is sent and what it means to fail. */
 export interface RequestSpec<T> {
@@ -52,7 +53,7 @@ const MAX_HELD = 65_536;
  * `DISCONNECTED` and outcome `unknown`. *held* or *sent* -> time over -> rejected.
  */
 export class Requester {
-  readonly #connection: NatsConnection;
+  readonly #outbox: Outbox;
   readonly #clock: Clock;
   readonly #inbox: string;
   readonly #pending = new Map<string, Pending>();
@@ -64,10 +65,10 @@ export class Requester {
   #timerAt = Number.POSITIVE_INFINITY;
   #closed = false;
 
-  constructor(connection: NatsConnection, clock: Clock, inboxPrefix?: string) {
-    this.#connection = connection;
+  constructor(connection: NatsConnection, outbox: Outbox, clock: Clock) {
+    this.#outbox = outbox;
     this.#clock = clock;
-    this.#inbox = `${createInbox(inboxPrefix)}.`;
+    this.#inbox = `${createInbox()}.`;
     this.#subscription = connection.subscribe(`${this.#inbox}*`, {
       callback: (error, message) => {
         if (!error) this.#onReply(message);
@@ -166,7 +167,7 @@ export class Requester {
     try {
       const reply = this.#inbox + pending.token;
       const { headers } = pending;
-      this.#connection.publish(
+      this.#outbox.publish(
         pending.subject,
         pending.payload as Uint8Array,
         headers ? { reply, headers } : { reply },
