@@ -7,7 +7,7 @@ export interface ComparisonRow {
   readonly name: string;
   readonly target?: Target;
   readonly note?: string;
-  /** How many slices of each side make a round. Default: four. */
+  /** How many slices of each side make a round. @defaultValue 4 */
   readonly slices?: number;
   /** Makes what the sides work on. `close` ends what was started for this row. */
   open(setup: NatsSetup): Promise<Sides & { close?(): Promise<void> }>;

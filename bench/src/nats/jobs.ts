@@ -82,7 +82,8 @@ function claimRow(
 ): ComparisonRow {
   return {
     ...about,
-    slices: 3,
+    // A row without a target is for information: a rougher figure will do.
+    slices: about.target ? 3 : 1,
     open: async (setup): Promise<Sides> => {
       const { jobs } = setup.bus;
       const [best, plain] = await openQueues(setup);

@@ -31,6 +31,7 @@ function requestRow(about: Pick<ComparisonRow, "name" | "target">, repeat: Repea
 function askRow(about: Pick<ComparisonRow, "name" | "note">, repeat: Repeat): ComparisonRow {
   return {
     ...about,
+    slices: 2,
     open: async ({ bus, best, plain }) => {
       const subject = "busbar.bench.rpc.ask";
       const stop = await serveRaw(plain, subject);

@@ -26,7 +26,8 @@ function subscribeRow(
 ): ComparisonRow {
   return {
     ...about,
-    slices: 2,
+    // A row without a target is for information: a rougher figure will do.
+    slices: about.target ? 2 : 1,
     open: async ({ bus, best, plain }): Promise<Sides> => {
       await bus.pubsub.publish(SUBJECT, PAYLOAD);
       await best.jsm.streams.purge(busbarNames.messages);
