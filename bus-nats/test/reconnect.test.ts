@@ -3,7 +3,7 @@ import { type Bus, type BusStatus, type KvEvent, toText } from "@busbar/core";
 import { type NatsServer, type NatsServerBinary, startNatsServer } from "@busbar/scripts";
 import { describe, expect, it } from "vitest";
 import { defer, newNamespace, open } from "./support/buses.ts";
-import { onEachServer } from "./support/servers.ts";
+import { freeze, onEachServer } from "./support/servers.ts";
 import { codeOf, errorOf, takeOne, until } from "./support/streams.ts";
 
 async function start(binary: NatsServerBinary): Promise<NatsServer> {
@@ -179,10 +179,8 @@ await onEachServer((binary) => {
       await bus.rpc.serve("s", () => "v");
       await bus.pubsub.listen("s", { group: "g" });
       await bus.kv.lease("b", "k", { ttlMs: 10_000 });
-      server.pause();
+      await freeze(server);
       defer(() => server.resume());
-      // The signal is not delivered at once.
-      await sleep(50);
       const outcome = codeOf(bus.kv.put("b", "k", "v"));
       const from = performance.now();
       await bus.close({ drainMs: 200 });
