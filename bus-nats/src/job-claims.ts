@@ -197,17 +197,19 @@ export class JobClaims {
     options: ResolvedClaimOptions,
   ): Promise<NatsClaimedJob[]> {
     const now = this.#context.link.clock.monotonic();
-    const admitted = await Promise.all(
-      pulled
-        .slice(0, options.max)
-        .map(
-          (one) =>
-            this.#admitFast(state, one, options, now) ?? this.#admitSlowly(state, one, options),
-        ),
+    const wanted = pulled.slice(0, options.max);
+    const fast = wanted.map((one) => this.#admitFast(state, one, options, now));
+    const slow = wanted.map((one, index) =>
+      fast[index] === undefined ? this.#admitSlowly(state, one, options) : undefined,
     );
     const surplus = pulled.slice(options.max);
     await Promise.all(surplus.map(({ raw }) => this.#giveBack(state.queue, raw)));
-    return admitted.filter((job) => job !== undefined);
+    const jobs: NatsClaimedJob[] = [];
+    for (const [index, job] of fast.entries()) {
+      const admitted = job ?? (await slow[index]);
+      if (admitted) jobs.push(admitted);
+    }
+    return jobs;
   }
 
   /** The common case needs no question: a first delivery, due now, with the default lease. */

@@ -84,7 +84,7 @@ export class NatsJobQueue implements JobQueue, Owned {
   ): Promise<EnqueueResult[]> {
     const resolved = jobs.map((job) => this.#resolve(queue, job));
     const timeoutMs = resolveTimeout(options.timeoutMs);
-    const results = new Array<EnqueueResult | undefined>(resolved.length);
+    const results: (EnqueueResult | undefined)[] = resolved.map(() => undefined);
     let failure: { readonly error: unknown } | undefined;
     let next = 0;
     // Each lane sends the next job as soon as its last one is acknowledged: a sliding window.

@@ -35,7 +35,7 @@ export class QueueState {
   /** Something changed: every waiting claim looks again. */
   changed(): void {
     this.version += 1;
-    for (const wake of [...this.#waiting]) wake();
+    for (const wake of this.#waiting) wake();
   }
 
   /** Adds a priority that came into use. */

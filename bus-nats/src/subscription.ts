@@ -82,6 +82,8 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
   #waitTimerAt = Number.POSITIVE_INFINITY;
   #closing: Promise<CloseReport> | undefined;
   #onIdle: (() => void) | undefined;
+  /** Whether a {@link NatsSubscription.#fill} is due at the end of this turn. */
+  #soon = false;
   /** The program takes nothing: nothing is asked for. */
   #stalled = false;
   /** Deliveries that came when none was wanted any more. */
@@ -177,15 +179,30 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     this.#fill();
   }
 
-  #fill(): void {
+  #fillSoon(): void {
+    if (this.#soon) return;
+    this.#soon = true;
+    setImmediate(() => {
+      this.#soon = false;
+      if (this.#requested === 0) this.#fill(true);
+    });
+  }
+
+  #fill(now = false): void {
     if (this.#closing !== undefined || this.#stalled || !this.link.connected) return;
     const { maxInFlight } = this.#target.options;
     const room =
       maxInFlight - this.#inHand.size - this.#mailbox.size - this.#intakeSize - this.#requested;
-    // Few large requests instead of many small ones.
-    if (room <= 0 || (this.#requested > 0 && room * 2 < maxInFlight)) return;
+    if (room <= 0) return;
+    // Few large requests instead of many small ones: what is free goes out when this turn of the event
+    // loop is over, or at once when it is much.
+    if (room * 2 < maxInFlight && !now) {
+      if (this.#requested === 0) this.#fillSoon();
+      return;
+    }
     this.#requested += room;
-    this.link.outbox.publish(
+    // Ahead of settles that wait in the outbox: the server hands out while it takes those in.
+    this.link.connection.publish(
       `$JS.API.CONSUMER.MSG.NEXT.${this.#target.stream}.${this.#target.consumer}`,
       `{"batch":${room},"expires":${nanos(PULL_EXPIRES_MS)},"idle_heartbeat":${nanos(PULL_HEARTBEAT_MS)}}`,
       { reply: this.#inboxName },
@@ -332,7 +349,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
       }
       next = Math.min(next, lastMoment);
     }
-    for (const message of [...this.#inHand]) {
+    for (const message of this.#inHand) {
       if (message.deadline <= now) this.settled(message);
       else next = Math.min(next, message.deadline);
     }

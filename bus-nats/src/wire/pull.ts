@@ -85,7 +85,8 @@ class PullInbox {
       this.#max = max;
       this.#resolve = resolve;
       this.#timer = this.#link.clock.setTimer(() => this.giveUp(), NO_WAIT_LIMIT_MS);
-      this.#link.outbox.publish(
+      // Ahead of settles that wait in the outbox: the server hands out while it takes those in.
+      this.#link.connection.publish(
         `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`,
         `{"batch":${max},"no_wait":true}`,
         { reply: this.#name },
