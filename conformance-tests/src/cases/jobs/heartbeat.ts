@@ -71,16 +71,16 @@ export const heartbeatCases: readonly ConformanceCase[] = [
       const { bus, clock } = context;
       const other = await context.open();
       await enqueueTexts(bus, ["a"]);
-      const job = await claimOne(bus, { leaseMs: 400 });
+      const job = await claimOne(bus, { leaseMs: 700 });
       const { lost } = job.lease;
-      for (const _beat of range(13)) {
-        await clock.sleep(100);
+      for (const _beat of range(14)) {
+        await clock.sleep(150);
         await job.heartbeat();
         await checkNothing(other, "what another bus can claim");
       }
       checkEqual([job.lease.lost.aborted, lost.aborted], [false, false], "lost");
       await job.ack({ confirm: true });
-      await pass(context, 400);
+      await pass(context, 700);
       await checkNothing(other, "after the ack");
       checkEqual(await bus.jobs.stats("mail"), EMPTY, "the stats");
     },

@@ -106,7 +106,7 @@ export const priorityCases: readonly ConformanceCase[] = [
     level: "L1",
     async run(context) {
       const { bus } = context;
-      const delayMs = 300;
+      const delayMs = 800;
       await enqueueTexts(bus, ["high"], { priority: 9, delayMs });
       await enqueueTexts(bus, ["low 1", "low 2", "low 3"]);
       checkEqual(textsOf(await claimNow(bus, 1)), ["low 1"], "before it is due");

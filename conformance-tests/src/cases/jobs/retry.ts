@@ -15,7 +15,7 @@ import {
   statsBecome,
   textsOf,
 } from "./helpers.ts";
-import { range } from "./timing.ts";
+import { later, range } from "./timing.ts";
 
 const LEASE_MS = 120;
 
@@ -178,7 +178,7 @@ export const retryCases: readonly ConformanceCase[] = [
           }
         }
       };
-      const claimers = Promise.all(range(6).map(claimer));
+      const claimers = later(Promise.all(range(6).map(claimer)));
       await context.until(
         "all are dead",
         async () => (await bus.jobs.deadLetters.count(QUEUE)) >= 40,

@@ -61,10 +61,10 @@ export const statsCases: readonly ConformanceCase[] = [
     async run(context) {
       const { bus } = context;
       await enqueueTexts(bus, ["a", "b"], { maxAttempts: 3 });
-      await enqueueTexts(bus, ["soon"], { delayMs: 200 });
+      await enqueueTexts(bus, ["soon"], { delayMs: 1_000 });
       await claimNow(bus, 2, { leaseMs: 150 });
       await statsBecome(context, bus, { ready: 0, delayed: 1, leased: 2 });
-      await pass(context, 200);
+      await pass(context, 1_000);
       await statsBecome(context, bus, { ready: 1, delayed: 0, leased: 2 });
       checkEqual(textsOf(await claimNow(bus, 2)), ["a", "b"], "the jobs");
       await statsBecome(context, bus, { ready: 1, delayed: 0, leased: 2 });

@@ -2,7 +2,7 @@ import { type Bus, type ClaimedJob, errorCode, toText } from "@busbar/core";
 import { checkEqual } from "../../assert.ts";
 import type { CaseContext, ConformanceCase } from "../../case.ts";
 import { claimNow, deadLettersOf, EMPTY, notOnce, QUEUE, statsBecome, textsOf } from "./helpers.ts";
-import { range } from "./timing.ts";
+import { later, range } from "./timing.ts";
 
 const JOBS = 150;
 const WORKERS = 6;
@@ -34,7 +34,7 @@ export const stressCases: readonly ConformanceCase[] = [
       const worker = async (index: number): Promise<void> => {
         while (!over) await work(context, buses[index % 2] as Bus, life);
       };
-      const workers = Promise.all(range(WORKERS).map(worker));
+      const workers = later(Promise.all(range(WORKERS).map(worker)));
       await context.until(
         "every job is done or dead",
         async () => {

@@ -51,12 +51,12 @@ export const expiryCases: readonly ConformanceCase[] = [
     async run(context) {
       const { bus, clock } = context;
       const other = await context.open();
-      const ttlMs = 600;
+      const ttlMs = 800;
       const lease = await acquire(bus, ttlMs);
       const waiting = later(acquireTimed(context, other, { ttlMs: LONG_MS, waitMs: LONG_MS }));
       let last = { from: clock.monotonic(), to: clock.monotonic() };
       for (const _beat of range(12)) {
-        await clock.sleep(150);
+        await clock.sleep(200);
         const before = lease.expiresAtMs;
         const beat = await timed(clock, () => lease.heartbeat());
         last = beat.span;
@@ -106,7 +106,9 @@ export const expiryCases: readonly ConformanceCase[] = [
       });
       await acquire(other, LONG_MS, { waitMs: LONG_MS });
       check(lostAt !== undefined, "somebody else has the lease, and lost did not fire");
-      checkRange(lostAt - span.from, ttlMs / 2, ttlMs, "when lost fired, in milliseconds");
+      // A machine that is busy may run timers late; `lost`, when it is read, is never late.
+      const latestMs = context.virtual ? ttlMs : ttlMs + context.toleranceMs;
+      checkRange(lostAt - span.from, ttlMs / 2, latestMs, "when lost fired, in milliseconds");
       checkEqual(errorCode(lease.lost.reason), "LEASE_LOST", "the reason");
     },
   },
