@@ -72,6 +72,11 @@ export class WireNames {
     return `busbar.${this.#namespace}.ctl.${flat(queue)}.${what}`;
   }
 
+  /** Control subject of the count of the server's starts: no queue has such a name. */
+  get epochSubject(): string {
+    return `busbar.${this.#namespace}.ctl.$epoch`;
+  }
+
   /** Stream of the attempts that do not count, by message. */
   get ledgerStream(): string {
     return `BUSBAR_${this.#namespace}_LEDGER`;
@@ -142,7 +147,10 @@ export function flat(name: string): string {
 }
 
 /** What the subject of every message begins with: that of the bound stream, or the namespace's. */
-export function messagePrefix(names: WireNames, config: ResolvedNatsConfig): string {
+export function messagePrefix(
+  names: WireNames,
+  config: Pick<ResolvedNatsConfig, "stream">,
+): string {
   if (config.stream === undefined) return names.messagePrefix;
   const { subjectPrefix } = config.stream;
   return subjectPrefix === "" ? "" : `${subjectPrefix}.`;

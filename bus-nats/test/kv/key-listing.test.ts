@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { open } from "./support/buses.ts";
-import { onEachServer, useServer } from "./support/servers.ts";
+import { open } from "../support/buses.ts";
+import { onEachServer, useServer } from "../support/servers.ts";
 
 await onEachServer((binary) => {
   const context = useServer({ binary });

@@ -3,10 +3,10 @@ import { type Bus, type KvEvent, type KvWatch, toText } from "@busbar/core";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { describe, expect, it } from "vitest";
-import { defer, newNamespace, open } from "./support/buses.ts";
-import { openProxy } from "./support/proxy.ts";
-import { onEachServer, useServer } from "./support/servers.ts";
-import { take, until } from "./support/streams.ts";
+import { defer, newNamespace, open } from "../support/buses.ts";
+import { openProxy } from "../support/proxy.ts";
+import { onEachServer, useServer } from "../support/servers.ts";
+import { take, until } from "../support/streams.ts";
 
 function brief(event: KvEvent): string {
   if (event.type === "initialDone") return "done";
