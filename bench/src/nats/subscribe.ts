@@ -7,7 +7,7 @@ import { busbarNames, checkPayload, PAYLOAD } from "./setup.ts";
 
 const SUBJECT = "bench.subscribe";
 const PREFETCH = 256;
-const MESSAGES = 40_000;
+const MESSAGES = 20_000;
 const DOUBLE_ACK_MESSAGES = 10_000;
 
 /**
@@ -27,7 +27,7 @@ function subscribeRow(
   return {
     ...about,
     // A row without a target is for information: a rougher figure will do.
-    slices: about.target ? 2 : 1,
+    slices: about.target ? 4 : 1,
     open: async ({ bus, best, plain }): Promise<Sides> => {
       await bus.pubsub.publish(SUBJECT, PAYLOAD);
       await best.jsm.streams.purge(busbarNames.messages);
