@@ -90,6 +90,7 @@ function capabilitiesOf({ config, clock }: BusContext): Capabilities {
     persistent: false,
     settleDurability: Object.freeze({ pubsub: "none", jobs: "none" }),
     dedupDurability: Object.freeze({ pubsub: "none", jobs: "none" }),
+    deliveryCounts: "exact",
     dedupWindowMs: config.dedupWindowMs,
     maxPayloadBytes: config.maxPayloadBytes,
     timerGranularityMs: clock instanceof VirtualClock ? 1 : REAL_TIMER_GRANULARITY_MS,

@@ -29,6 +29,9 @@ export function natsCapabilities(config: ResolvedNatsConfig, link: Link): Capabi
       // A work queue knows the ids of the messages that it still has.
       jobs: persistent ? "unconsumed" : "none",
     }),
+    // Before 2.10 a redelivery that meets a pull whose inbox is gone loses its place (`o.sseq--` in
+    // loopAndGatherMsgs, server/consumer.go).
+    deliveryCounts: v2_10 ? "nearly" : "loose",
     dedupWindowMs: config.dedupWindowMs,
     maxPayloadBytes: Math.max(maxPayload - HEADER_ROOM_BYTES, Math.floor(maxPayload / 2)),
     timerGranularityMs: 150,

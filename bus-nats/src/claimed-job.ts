@@ -5,7 +5,6 @@ import {
   type Headers,
   type JobLease,
   type JobNakOptions,
-  type Timer,
 } from "@busbar/core";
 import {
   alreadySettled,
@@ -19,6 +18,7 @@ import {
 import type { Msg } from "@nats-io/transport-node";
 import { type NatsDeadLetters, REPLAY_ID } from "./dead-letters.ts";
 import type { HeldJob, HeldJobs } from "./held-jobs.ts";
+import { NatsJobLease } from "./job-lease.ts";
 import type { Ledger, StoredLedgerEntry } from "./ledger.ts";
 import type { Link } from "./link.ts";
 import { priorityOfSubject } from "./queue-state.ts";
@@ -33,6 +33,8 @@ export interface JobTools {
   readonly link: Link;
   readonly ledger: Ledger;
   readonly deadLetters: NatsDeadLetters;
+  /** How often the server was started, as far as the namespace's buses have seen. */
+  epoch(): number;
   /** Whether a job is still in its queue. */
   exists(queue: string, sequence: number): Promise<boolean>;
   /** Every claim that is not settled. */
@@ -44,6 +46,13 @@ export interface JobTools {
  * second early.
  */
 const RESTART_ERROR_MS = 1_000;
+/** More than a job is ever delivered. */
+const FENCES_PER_EPOCH = 1_000_000;
+/**
+ * What the server notes of deliveries is written behind, every tenth of a second (`flushLoop` of
+ * consumers in server/filestore.go): a killed server may have forgotten a claim that is younger.
+ */
+const FORGETTABLE_MS = 500;
 /** A delivery of a job, as it came. */
 export interface JobDelivery {
   readonly queue: string;
@@ -133,6 +142,8 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
   readonly priority: number;
   readonly attempt: number;
   readonly maxAttempts: number;
+  readonly fence: number;
+  heldAt = -1;
   readonly #tools: JobTools;
   readonly #delivery: JobDelivery;
   #headers: Headers | undefined;
@@ -141,6 +152,7 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
   /** What it was renewed with last. */
   #currentMs: number;
   #deadline: number;
+  readonly #claimedAt: number;
   /** When the server last took the lease in. */
   #confirmedAt: number;
   #atRisk: boolean;
@@ -157,6 +169,10 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
     this.#delivery = delivery;
     this.#leaseMs = lease.leaseMs;
     this.#currentMs = lease.leaseMs;
+    // The server's own count: unlike `attempt` it also grows with deliveries nobody saw. A killed
+    // server may forget the last ones, so the epoch grows with its restarts.
+    this.fence = tools.epoch() * FENCES_PER_EPOCH + delivery.info.deliveries;
+    this.#claimedAt = lease.startedAt;
     this.#confirmedAt = lease.startedAt;
     this.#deadline = lease.startedAt + lease.leaseMs - settleMarginMs(lease.leaseMs);
     this.#atRisk = lease.leaseMs !== DEFAULT_JOB_LEASE_MS;
@@ -190,11 +206,6 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
     return dedupKeyOf(this.#delivery.raw);
   }
 
-  get fence(): number {
-    // The server's own count: unlike `attempt` it also grows with deliveries nobody saw.
-    return this.#delivery.info.deliveries;
-  }
-
   get enqueuedAtMs(): number {
     return this.#delivery.info.storedAtMs;
   }
@@ -226,9 +237,11 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
   }
 
   get endsAt(): number {
-    // Earlier if the server may have been restarted since it took the lease in.
-    const { lostAt } = this.#tools.link;
-    return lostAt < this.#confirmedAt ? this.#deadline : this.#deadline - RESTART_ERROR_MS;
+    // Earlier if the server may have been killed since it took the lease in.
+    const { doubtAt } = this.#tools.link;
+    if (doubtAt < this.#confirmedAt) return this.#deadline;
+    if (doubtAt - this.#claimedAt < FORGETTABLE_MS) return doubtAt;
+    return this.#deadline - RESTART_ERROR_MS;
   }
 
   get atRisk(): boolean {
@@ -238,7 +251,15 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
   reassert(): void {
     const { link } = this.#tools;
     const now = link.clock.monotonic();
-    if (this.endsAt <= now) return;
+    if (this.endsAt <= now) {
+      // Lost to us, because the server may have forgotten this claim. If it has not, it may still have
+      // forgotten the length of the lease: a whole one from now is no shorter than that of a worker
+      // who has the job by now.
+      if (this.#deadline > now) {
+        settleJob(link, this.#delivery, nakAfter(this.#currentMs)).catch(() => undefined);
+      }
+      return;
+    }
     settleJob(
       link,
       this.#delivery,
@@ -311,77 +332,20 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
 
   #check(): void {
     if (this.#settled) throw alreadySettled(`job ${this.id} of queue ${this.queue}`);
-    const { link } = this.#tools;
-    if (link.clock.monotonic() >= this.endsAt) {
-      this.#tools.held.remove(this);
+    const { link, held } = this.#tools;
+    const over = link.clock.monotonic() >= (link.connected ? this.endsAt : this.#deadline);
+    if (over || this.#lease?.isLost) {
+      held.remove(this);
       throw this.#lostError();
     }
     if (!link.connected) {
       throw new BusError(
         "DISCONNECTED",
         `job ${this.id} of queue ${this.queue}: the server is away`,
-        {
-          details: { outcome: "notSent" },
-        },
+        { details: { outcome: "notSent" } },
       );
     }
   }
 
   readonly #lostError = (): BusError => jobLeaseLost(this.queue, this.id, this.attempt);
-}
-
-class NatsJobLease implements JobLease {
-  readonly #link: Link;
-  readonly #deadline: () => number;
-  readonly #error: () => BusError;
-  readonly #controller = new AbortController();
-  #timer: Timer | undefined;
-  #stopListening: (() => void) | undefined;
-  #over = false;
-
-  constructor(link: Link, deadline: () => number, error: () => BusError) {
-    this.#link = link;
-    this.#deadline = deadline;
-    this.#error = error;
-  }
-
-  get expiresAtMs(): number {
-    const { clock } = this.#link;
-    return Math.floor(clock.now() + (this.#deadline() - clock.monotonic()));
-  }
-
-  get lost(): AbortSignal {
-    // A process that stood still finds out here, not by its timers.
-    if (!this.#over && this.#deadline() <= this.#link.clock.monotonic()) this.#lose();
-    if (!this.#over && !this.#timer) {
-      this.#timer = this.#arm();
-      this.#stopListening = this.#link.onDisconnect(() => this.moved());
-    }
-    return this.#controller.signal;
-  }
-
-  moved(): void {
-    if (!this.#timer) return;
-    this.#timer.cancel();
-    this.#timer = this.#arm();
-  }
-
-  settled(): void {
-    this.#over = true;
-    this.#timer?.cancel();
-    this.#stopListening?.();
-  }
-
-  #lose(): void {
-    if (this.#over) return;
-    this.settled();
-    this.#controller.abort(this.#error());
-  }
-
-  #arm(): Timer {
-    const { clock } = this.#link;
-    return clock.setTimer(() => this.#lose(), Math.max(0, this.#deadline() - clock.monotonic()), {
-      keepAlive: false,
-    });
-  }
 }

@@ -5,6 +5,8 @@ import { within } from "@busbar/core/adapter";
 export interface HeldJob {
   /** The end of its lease, by the monotonic clock. */
   readonly endsAt: number;
+  /** Its place in {@link HeldJobs}; -1 if it is not there. Kept by that class. */
+  heldAt: number;
   /** Whether the server may forget its lease when it is killed: it was set or renewed by us. */
   readonly atRisk: boolean;
   /** Says what is left of the lease to the server again. */
@@ -18,7 +20,8 @@ const SWEEP_EVERY = 1_024;
 /** The jobs that this bus has claimed and not settled. */
 export class HeldJobs {
   readonly #clock: Clock;
-  readonly #jobs = new Set<HeldJob>();
+  // Not a Set: V8 keeps short-lived members of one alive until the next full collection.
+  readonly #jobs: HeldJob[] = [];
   #onEmpty: (() => void) | undefined;
   #added = 0;
 
@@ -28,15 +31,22 @@ export class HeldJobs {
 
   /** A job was claimed. Forgets, now and then, those that ended without a settle. */
   add(job: HeldJob): void {
-    this.#jobs.add(job);
+    job.heldAt = this.#jobs.push(job) - 1;
     this.#added += 1;
     if (this.#added % SWEEP_EVERY === 0) this.#sweep();
   }
 
   /** A job was settled, or its lease is over. */
   remove(job: HeldJob): void {
-    this.#jobs.delete(job);
-    if (this.#jobs.size === 0) this.#onEmpty?.();
+    const at = job.heldAt;
+    if (at < 0) return;
+    job.heldAt = -1;
+    const last = this.#jobs.pop() as HeldJob;
+    if (last !== job) {
+      this.#jobs[at] = last;
+      last.heldAt = at;
+    }
+    if (this.#jobs.length === 0) this.#onEmpty?.();
   }
 
   /**
@@ -53,18 +63,18 @@ export class HeldJobs {
   /** Waits up to `drainMs` until all are settled. @returns how many are not. */
   async drain(drainMs: number): Promise<number> {
     this.#sweep();
-    if (this.#jobs.size > 0 && drainMs > 0) {
+    if (this.#jobs.length > 0 && drainMs > 0) {
       const empty = new Promise<void>((resolve) => {
         this.#onEmpty = resolve;
       });
       await within(this.#clock, empty, drainMs);
     }
     this.#sweep();
-    return this.#jobs.size;
+    return this.#jobs.length;
   }
 
   #sweep(): void {
     const now = this.#clock.monotonic();
-    for (const job of this.#jobs) if (job.endsAt <= now) this.#jobs.delete(job);
+    for (const job of this.#jobs.filter(({ endsAt }) => endsAt <= now)) this.remove(job);
   }
 }

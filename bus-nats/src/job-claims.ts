@@ -14,6 +14,7 @@ import type { NatsContext } from "./context.ts";
 import { priorityOfSubject, queueOfSubject, type Queues, type QueueState } from "./queue-state.ts";
 import { ACK, type DeliveryInfo, nakAfter, parseAckSubject } from "./wire/ack-subject.ts";
 import { H, numberField } from "./wire/headers.ts";
+import { Wake } from "./wake.ts";
 import { Puller, WaitingPull } from "./wire/pull.ts";
 
 /** Longest single wait at the server; a longer claim waits several times. */
@@ -23,10 +24,10 @@ const FRESH_MS = 1_000;
 /** Pause after a wait that ended at once, such as while JetStream starts. */
 const RETRY_MS = 100;
 /**
- * A consumer may hear of a stored message a moment after its publisher got the acknowledgement: so
- * long a claim waits at least before it says that nothing is there.
+ * A consumer may hear of a stored message a moment after its publisher got the acknowledgement. How
+ * long a claim waits for a job that the stream says is there.
  */
-const LINGER_MS = 5;
+const LINGER_MS = 100;
 
 interface Pulled {
   readonly raw: Msg;
@@ -62,13 +63,18 @@ export class JobClaims {
   async claim(queue: string, options: ResolvedClaimOptions): Promise<ClaimedJob[]> {
     const { clock } = this.#context.link;
     const state = this.#queues.get(queue);
-    const deadline = clock.monotonic() + Math.max(options.waitMs, LINGER_MS);
+    let deadline = clock.monotonic() + options.waitMs;
+    let lingered = false;
     const wake = new Wake(this.#context, options.signal);
     try {
       for (;;) {
         await this.#ready(state, deadline, wake);
         wake.throwIfAborted();
         const jobs = state.paused ? [] : await this.#claimReady(state, options, wake);
+        if (jobs.length === 0 && clock.monotonic() >= deadline && !lingered && !state.paused) {
+          lingered = true;
+          if (await this.#hasUndelivered(state)) deadline = clock.monotonic() + LINGER_MS;
+        }
         const leftMs = deadline - clock.monotonic();
         if (jobs.length === 0 && leftMs > 0 && !wake.aborted) {
           const pulled = await this.#wait(state, leftMs, wake);
@@ -92,6 +98,18 @@ export class JobClaims {
     } finally {
       wake.close();
     }
+  }
+
+  /** Whether the stream has more jobs than its consumers have handed out. */
+  async #hasUndelivered({ stream, levels }: QueueState): Promise<boolean> {
+    const { api } = this.#context;
+    const [info, ...consumers] = await Promise.all([
+      api.streamInfo(stream),
+      ...levels.map((priority) => api.consumerInfo(stream, `p${priority}`)),
+    ]);
+    let delivered = 0;
+    for (const consumer of consumers) delivered += consumer?.num_ack_pending ?? 0;
+    return (info?.state.messages ?? 0) > delivered;
   }
 
   /** Ends the waits. */
@@ -318,59 +336,6 @@ export class JobClaims {
     } finally {
       if (link.connected) link.outbox.publish(raw.reply as string, nakAfter(0));
     }
-  }
-}
-
-/** Waits for the first of: a call of `now`, a time, an abort, a change of the connection. */
-class Wake {
-  readonly #context: NatsContext;
-  readonly #signals: readonly AbortSignal[];
-  readonly #stops: (() => void)[];
-  #pending = false;
-  #resolve: (() => void) | undefined;
-
-  constructor(context: NatsContext, signal: AbortSignal | undefined) {
-    this.#context = context;
-    this.#signals = signal ? [signal, context.lifecycle.signal] : [context.lifecycle.signal];
-    for (const one of this.#signals) one.addEventListener("abort", this.#onEvent);
-    this.#stops = [
-      context.link.onReconnect(this.#onEvent),
-      context.link.onDisconnect(this.#onEvent),
-    ];
-  }
-
-  readonly #onEvent = (): void => this.now();
-
-  get aborted(): boolean {
-    return this.#signals.some((signal) => signal.aborted);
-  }
-
-  throwIfAborted(): void {
-    for (const signal of this.#signals) signal.throwIfAborted();
-  }
-
-  now(): void {
-    this.#pending = true;
-    this.#resolve?.();
-  }
-
-  async wait(limitMs: number): Promise<void> {
-    if (!this.#pending && !this.aborted) {
-      await new Promise<void>((resolve) => {
-        const timer = this.#context.link.clock.setTimer(resolve, limitMs);
-        this.#resolve = () => {
-          timer.cancel();
-          resolve();
-        };
-      });
-    }
-    this.#resolve = undefined;
-    this.#pending = false;
-  }
-
-  close(): void {
-    for (const one of this.#signals) one.removeEventListener("abort", this.#onEvent);
-    for (const stop of this.#stops) stop();
   }
 }
 

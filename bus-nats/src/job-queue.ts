@@ -60,6 +60,7 @@ export class NatsJobQueue implements JobQueue, Owned {
       link: context.link,
       ledger: this.#ledger,
       deadLetters: this.deadLetters,
+      epoch: () => this.#queues.epoch,
       exists: (queue, sequence) => context.api.hasMessage(context.names.jobStream(queue), sequence),
       held: this.#held,
     };
@@ -240,7 +241,7 @@ export class NatsJobQueue implements JobQueue, Owned {
     const freeAtMs = job.runAtMs ?? now + job.delayMs;
     if (freeAtMs <= now) return;
     const { priority } = job;
-    await this.#ledger.write("job", queue, sequence, { uncounted: 0, freeAtMs, priority });
+    await this.#ledger.writeFirst("job", queue, sequence, { uncounted: 0, freeAtMs, priority });
   }
 
   async #revive(letter: DeadLetter, stored: StoredMessage, replayId: string): Promise<void> {

@@ -1,7 +1,8 @@
-import { toBytes } from "@busbar/core";
+import { errorCode, toBytes } from "@busbar/core";
 import type { NatsContext } from "./context.ts";
 import { ServerClock } from "./server-clock.ts";
-import { nanos, type StoredMessage } from "./wire/jetstream-api.ts";
+import { type Fields, H } from "./wire/headers.ts";
+import { fieldsOnly, nanos, type StoredMessage } from "./wire/jetstream-api.ts";
 import type { OwnerKind } from "./wire/names.ts";
 
 /** What the ledger knows of one message. */
@@ -65,22 +66,28 @@ export class Ledger {
   }
 
   /** Writes the entry of a message. */
-  async write(
+  write(
     kind: OwnerKind,
     owner: string,
     sequence: number,
     entry: LedgerEntry,
   ): Promise<StoredLedgerEntry> {
-    const { api, names } = this.#context;
-    await this.#ensure();
-    const ack = await api.publish({
-      subject: names.ledgerSubject(kind, owner, sequence),
-      payload: toBytes(JSON.stringify(entry)),
-      timeoutMs: 5_000,
-      what: `ledger of ${owner}`,
-      idempotent: true,
-    });
-    return { ...entry, recordSequence: ack.sequence, sequence };
+    return this.#write(this.#context.names.ledgerSubject(kind, owner, sequence), entry);
+  }
+
+  /** Writes the entry of a message unless there is one: whoever has the message knows more. */
+  async writeFirst(
+    kind: OwnerKind,
+    owner: string,
+    sequence: number,
+    entry: LedgerEntry,
+  ): Promise<void> {
+    const subject = this.#context.names.ledgerSubject(kind, owner, sequence);
+    try {
+      await this.#write(subject, entry, [[H.expectedLastSubjectSequence, 0]]);
+    } catch (error) {
+      if (errorCode(error) !== "CONFLICT") throw error;
+    }
   }
 
   /** Drops an entry; its message is settled. Not awaited: an entry too many does no harm. */
@@ -112,6 +119,23 @@ export class Ledger {
     return entries;
   }
 
+  async #write(
+    subject: string,
+    entry: LedgerEntry,
+    fields: Fields = [],
+  ): Promise<StoredLedgerEntry> {
+    await this.#ensure();
+    const ack = await this.#context.api.publish({
+      subject,
+      payload: toBytes(JSON.stringify(entry)),
+      headers: fieldsOnly(fields),
+      timeoutMs: 5_000,
+      what: subject,
+      idempotent: true,
+    });
+    return { ...entry, recordSequence: ack.sequence, sequence: lastNumber(subject) };
+  }
+
   #ensure(): Promise<void> {
     const { names, provisioner, config } = this.#context;
     return provisioner.ensure({
@@ -126,6 +150,9 @@ export class Ledger {
 
 function parse(stored: StoredMessage): StoredLedgerEntry {
   const entry = stored.message.json<LedgerEntry>();
-  const sequence = Number(stored.subject.slice(stored.subject.lastIndexOf(".") + 1));
-  return { ...entry, recordSequence: stored.sequence, sequence };
+  return { ...entry, recordSequence: stored.sequence, sequence: lastNumber(stored.subject) };
+}
+
+function lastNumber(subject: string): number {
+  return Number(subject.slice(subject.lastIndexOf(".") + 1));
 }

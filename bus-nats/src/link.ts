@@ -32,7 +32,10 @@ export class Link {
   readonly #onReconnect = new Set<() => void>();
   readonly #onDisconnected = new Set<() => void>();
   #connected: boolean;
-  #lostAt = Number.NEGATIVE_INFINITY;
+  #doubtAt = Number.NEGATIVE_INFINITY;
+  /** What {@link Link.doubtAt} was before the connection was lost. */
+  #doubtBefore = Number.NEGATIVE_INFINITY;
+  #serverId: string;
   #closed = false;
   #features: ServerFeatures;
 
@@ -41,6 +44,7 @@ export class Link {
     this.clock = clock;
     this.#owned = owned;
     this.#features = serverFeatures(connection.info?.version ?? "0");
+    this.#serverId = connection.info?.server_id ?? "";
     // A caller's connection may be waiting for its server.
     this.#connected = connection.info !== undefined;
     this.outbox = new Outbox(connection);
@@ -70,9 +74,17 @@ export class Link {
     return this.#connected;
   }
 
-  /** When the server was lost last, by the monotonic clock; `-Infinity` if never. */
-  get lostAt(): number {
-    return this.#lostAt;
+  /**
+   * When the server may have been killed last, by the monotonic clock; `-Infinity` if never. While it
+   * is away that is assumed; a server that comes back under the same id was there all the time.
+   */
+  get doubtAt(): number {
+    return this.#doubtAt;
+  }
+
+  /** The server's id: a new one with every start. */
+  get serverId(): string {
+    return this.#serverId;
   }
 
   /** What the server can do; may change when a reconnect leads to another one. */
@@ -173,7 +185,8 @@ export class Link {
   #onDisconnect(reason: string): void {
     if (!this.#connected) return;
     this.#connected = false;
-    this.#lostAt = this.clock.monotonic();
+    this.#doubtBefore = this.#doubtAt;
+    this.#doubtAt = this.clock.monotonic();
     this.requester.disconnected();
     this.status.emit({ type: "disconnected", reason });
     for (const callback of Array.from(this.#onDisconnected)) callback();
@@ -181,6 +194,9 @@ export class Link {
 
   #onReconnected(): void {
     this.#connected = true;
+    const serverId = this.connection.info?.server_id ?? "";
+    if (serverId === this.#serverId) this.#doubtAt = this.#doubtBefore;
+    this.#serverId = serverId;
     this.#features = serverFeatures(this.connection.info?.version ?? this.#features.version);
     this.requester.reconnected();
     this.status.emit({ type: "connected", server: this.connection.getServer() });

@@ -1,8 +1,10 @@
+import { errorCode } from "@busbar/core";
 import type { NatsContext } from "./context.ts";
 import type { Subscription as NatsSub } from "@nats-io/transport-node";
 import type { ConsumerConfig, StreamConfig } from "@nats-io/jetstream";
 import { DEFAULT_JOB_LEASE_MS } from "@busbar/core/adapter";
-import { nanos } from "./wire/jetstream-api.ts";
+import { H } from "./wire/headers.ts";
+import { fieldsOnly, nanos } from "./wire/jetstream-api.ts";
 
 /** What this bus knows of one queue. */
 export class QueueState {
@@ -53,6 +55,14 @@ export class QueueState {
   }
 }
 
+interface EpochRecord {
+  readonly epoch: number;
+  /** Ids of the servers that were seen, the newest last. */
+  readonly servers: readonly string[];
+}
+
+/** A cluster has a few servers; each start makes a new id. */
+const SERVERS_KEPT = 32;
 const CONSUMER = /^p(?<priority>\d)$/;
 
 /**
@@ -67,12 +77,20 @@ export class Queues {
   readonly #context: NatsContext;
   readonly #states = new Map<string, QueueState>();
   #subscription: NatsSub | undefined;
+  #epoch = 0;
+  #epochRead: Promise<void> | undefined;
 
   constructor(context: NatsContext) {
     this.#context = context;
     context.link.onReconnect(() => {
+      this.#epochRead = undefined;
       for (const state of this.#states.values()) state.reset();
     });
+  }
+
+  /** How often the server was started since the first claim of the namespace. */
+  get epoch(): number {
+    return this.#epoch;
   }
 
   /** What is known of a queue; nothing is asked. */
@@ -169,6 +187,7 @@ export class Queues {
     await this.ensureLevel(state, 0);
     // Heard from now on; what was before is read.
     await this.#context.link.flush(`queue ${state.queue}`);
+    await this.#ensureEpoch();
     const { pauseNews } = state;
     const [consumers, info, paused] = await Promise.all([
       api.consumerNames(state.stream),
@@ -187,6 +206,45 @@ export class Queues {
       }
     }
     if (state.pauseNews === pauseNews) state.paused = paused;
+  }
+
+  #ensureEpoch(): Promise<void> {
+    this.#epochRead ??= this.#readEpoch().catch((error: unknown) => {
+      this.#epochRead = undefined;
+      throw error;
+    });
+    return this.#epochRead;
+  }
+
+  /** Whoever meets a server that the record does not name yet begins a new epoch. */
+  async #readEpoch(): Promise<void> {
+    const { api, names, link } = this.#context;
+    await this.#ensureControl();
+    for (;;) {
+      const record = await api.lastOn(names.controlStream, names.epochSubject);
+      const known = record?.message.json<EpochRecord>() ?? { epoch: -1, servers: [] };
+      if (known.servers.includes(link.serverId)) {
+        this.#epoch = known.epoch;
+        return;
+      }
+      const next: EpochRecord = {
+        epoch: known.epoch + 1,
+        servers: [...known.servers, link.serverId].slice(-SERVERS_KEPT),
+      };
+      try {
+        await api.publish({
+          subject: names.epochSubject,
+          payload: JSON.stringify(next),
+          headers: fieldsOnly([[H.expectedLastSubjectSequence, record?.sequence ?? 0]]),
+          timeoutMs: 5_000,
+          what: "epoch of the server",
+          idempotent: true,
+        });
+      } catch (error) {
+        // Somebody else was first: read again.
+        if (errorCode(error) !== "CONFLICT") throw error;
+      }
+    }
   }
 
   #listen(): void {

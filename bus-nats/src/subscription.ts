@@ -1,11 +1,4 @@
-import {
-  BusError,
-  type CloseOptions,
-  type CloseReport,
-  type Message,
-  type Subscription,
-  type Timer,
-} from "@busbar/core";
+import type { CloseOptions, CloseReport, Message, Subscription, Timer } from "@busbar/core";
 import {
   Mailbox,
   type Owned,
@@ -13,20 +6,17 @@ import {
   resolveDrain,
   within,
 } from "@busbar/core/adapter";
-import { createInbox, type Msg, type Subscription as NatsSub } from "@nats-io/transport-node";
+import type { Msg } from "@nats-io/transport-node";
 import type { NatsContext } from "./context.ts";
 import type { NatsDeadLetters } from "./dead-letters.ts";
 import type { Ledger, StoredLedgerEntry } from "./ledger.ts";
 import type { Link } from "./link.ts";
 import { type DeliveryOwner, NatsMessage } from "./message.ts";
 import { type DeliveryInfo, nakAfter, parseAckSubject, TERM } from "./wire/ack-subject.ts";
-import { field, H, numberField } from "./wire/headers.ts";
-import { nanos } from "./wire/jetstream-api.ts";
-import { forgetStalePulls, isDelivery } from "./wire/pull.ts";
+import { field, H } from "./wire/headers.ts";
+import { forgetStalePulls } from "./wire/pull.ts";
+import { PullStream } from "./wire/pull-stream.ts";
 
-const PULL_EXPIRES_MS = 30_000;
-const PULL_HEARTBEAT_MS = 10_000;
-const RETRY_MS = 250;
 /**
  * What waits in the buffer until this part of its ack wait is left goes back: a program that takes
  * nothing keeps nothing from others, and what it never saw does not count as delivered.
@@ -70,14 +60,10 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
   readonly #inHand = new Set<NatsMessage>();
   readonly #entries = new WeakMap<NatsMessage, StoredLedgerEntry>();
   readonly #stopReconnect: () => void;
-  #inbox: NatsSub | undefined;
-  #inboxName = "";
-  #requested = 0;
+  readonly #pulls: PullStream;
   /** Deliveries that wait for the ledger; the ones behind them wait too, to stay in order. */
   #intake: Promise<void> | undefined;
   #intakeSize = 0;
-  #lastHeardAt = 0;
-  #watchdog: Timer | undefined;
   #waitTimer: Timer | undefined;
   #waitTimerAt = Number.POSITIVE_INFINITY;
   #closing: Promise<CloseReport> | undefined;
@@ -95,6 +81,11 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     this.link = tools.context.link;
     this.ackWaitMs = target.options.ackWaitMs;
     this.#mailbox = new Mailbox({ onTake: (message) => this.#hand(message) });
+    this.#pulls = new PullStream(tools.context, target, {
+      delivery: (message) => this.#onDelivery(message),
+      wanting: () => this.#fill(),
+      failed: (error) => this.#fail(error),
+    });
     this.#stopReconnect = this.link.onReconnect(() => this.#reopen());
     tools.context.lifecycle.add(this);
     target.options.signal?.addEventListener("abort", this.#onAbort, { once: true });
@@ -164,19 +155,8 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     void this.close();
   };
 
-  /** Begins to pull through a new inbox: what was asked for through the old one is forgotten. */
   #reopen(): void {
-    if (this.#closing !== undefined || this.#stalled) return;
-    this.#inbox?.unsubscribe();
-    this.#inboxName = createInbox();
-    this.#inbox = this.link.connection.subscribe(this.#inboxName, {
-      callback: (error, message) => {
-        if (error) this.#fail(error);
-        else this.#onMessage(message);
-      },
-    });
-    this.#requested = 0;
-    this.#fill();
+    if (this.#closing === undefined && !this.#stalled) this.#pulls.reopen();
   }
 
   #fillSoon(): void {
@@ -184,53 +164,27 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     this.#soon = true;
     setImmediate(() => {
       this.#soon = false;
-      if (this.#requested === 0) this.#fill(true);
+      if (this.#pulls.requested === 0) this.#fill(true);
     });
   }
 
   #fill(now = false): void {
     if (this.#closing !== undefined || this.#stalled || !this.link.connected) return;
     const { maxInFlight } = this.#target.options;
-    const room =
-      maxInFlight - this.#inHand.size - this.#mailbox.size - this.#intakeSize - this.#requested;
+    const held = this.#inHand.size + this.#mailbox.size + this.#intakeSize;
+    const room = maxInFlight - held - this.#pulls.requested;
     if (room <= 0) return;
     // Few large requests instead of many small ones: what is free goes out when this turn of the event
     // loop is over, or at once when it is much.
     if (room * 2 < maxInFlight && !now) {
-      if (this.#requested === 0) this.#fillSoon();
+      if (this.#pulls.requested === 0) this.#fillSoon();
       return;
     }
-    this.#requested += room;
-    // Ahead of settles that wait in the outbox: the server hands out while it takes those in.
-    this.link.connection.publish(
-      `$JS.API.CONSUMER.MSG.NEXT.${this.#target.stream}.${this.#target.consumer}`,
-      `{"batch":${room},"expires":${nanos(PULL_EXPIRES_MS)},"idle_heartbeat":${nanos(PULL_HEARTBEAT_MS)}}`,
-      { reply: this.#inboxName },
-    );
-    this.#lastHeardAt = this.link.clock.monotonic();
-    this.#watchdog ??= this.#watch();
+    this.#pulls.request(room);
   }
 
-  /** A server that hangs says nothing, not even that nothing is there. */
-  #watch(): Timer {
-    const check = (): void => {
-      this.#watchdog = undefined;
-      if (this.#closing !== undefined || this.#requested === 0) return;
-      const silentMs = this.link.clock.monotonic() - this.#lastHeardAt;
-      if (silentMs > 2.5 * PULL_HEARTBEAT_MS && this.link.connected) this.#reopen();
-      this.#watchdog ??= this.#watch();
-    };
-    return this.link.clock.setTimer(check, PULL_HEARTBEAT_MS, { keepAlive: false });
-  }
-
-  #onMessage(message: Msg): void {
+  #onDelivery(message: Msg): void {
     const receivedAt = this.link.clock.monotonic();
-    this.#lastHeardAt = receivedAt;
-    if (!isDelivery(message)) {
-      this.#onStatus(message);
-      return;
-    }
-    this.#requested = Math.max(0, this.#requested - 1);
     const info = parseAckSubject(message.reply as string);
     if (this.#closing !== undefined || this.#stalled) {
       this.#late.push({ raw: message, info });
@@ -362,7 +316,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     const buffered = this.#mailbox.drain();
     for (const message of buffered) this.#buffered.delete(message);
     try {
-      await this.#inbox?.drain();
+      await this.#pulls.drain();
       await this.#giveBack([...buffered, ...this.#late.splice(0)]);
     } catch (error) {
       this.#onIntakeError(error);
@@ -379,39 +333,6 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     return this.#mailbox.next();
   }
 
-  #onStatus(status: Msg): void {
-    const code = status.headers?.code ?? 0;
-    if (code === 100) return;
-    const description = status.headers?.description ?? "";
-    if (code === 503 || /deleted/i.test(description)) {
-      this.#requested = 0;
-      void this.#checkConsumer();
-      return;
-    }
-    const unserved = numberField(status.headers, H.pendingMessages);
-    this.#requested = unserved === undefined ? 0 : Math.max(0, this.#requested - unserved);
-    // 408 and 404 are the ordinary ends of a pull; 409 has reasons that take a moment.
-    if (code === 409) this.#later();
-    else this.#fill();
-  }
-
-  #later(): void {
-    this.link.clock.setTimer(() => this.#fill(), RETRY_MS, { keepAlive: false });
-  }
-
-  async #checkConsumer(): Promise<void> {
-    const { stream, consumer } = this.#target;
-    try {
-      if (await this.#tools.context.api.consumerInfo(stream, consumer)) this.#later();
-      else
-        this.#fail(
-          new BusError("NOT_FOUND", `consumer ${consumer} of stream ${stream} was deleted`),
-        );
-    } catch {
-      this.#later();
-    }
-  }
-
   #fail(error: Error): void {
     if (this.#closing !== undefined) return;
     this.#mailbox.fail(error);
@@ -422,14 +343,12 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     await Promise.resolve();
     this.#target.options.signal?.removeEventListener("abort", this.#onAbort);
     this.#stopReconnect();
-    this.#watchdog?.cancel();
     const buffered = this.#mailbox.drain();
     this.#mailbox.end();
     for (const message of buffered) this.#buffered.delete(message);
-    const { clock, connected } = this.link;
+    const { clock } = this.link;
     // Late deliveries still come in until the server knows that nobody wants them.
-    const late = connected ? this.#inbox?.drain().catch(() => undefined) : undefined;
-    await within(clock, Promise.all([late, this.#intake]), 1_000);
+    await within(clock, Promise.all([this.#pulls.drain(), this.#intake]), 1_000);
     const unseen = [...buffered, ...this.#late.splice(0)];
     await within(clock, this.#giveBack(unseen), 2_000);
     if (this.#inHand.size > 0 && drainMs > 0) {
@@ -439,7 +358,6 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
       await within(clock, idle, drainMs);
     }
     this.#waitTimer?.cancel();
-    this.#inbox?.unsubscribe();
     const { stream, consumer, options } = this.#target;
     if (options.durable === undefined && this.link.connected) {
       await within(clock, this.#tools.context.api.deleteConsumer(stream, consumer), 1_000);

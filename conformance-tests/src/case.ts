@@ -167,6 +167,12 @@ export const needsVirtualTime: Requirement = {
   met: ({ harness }) => harness.time !== undefined,
 };
 
+/** Needs redeliveries that come when they are due, and once. */
+export const needsSoundRedelivery: Requirement = {
+  reason: 'is about capabilities.deliveryCounts "exact" or "nearly"',
+  met: ({ capabilities }) => capabilities.deliveryCounts !== "loose",
+};
+
 /** Needs a value that can be given a TTL. */
 export const needsKeyTtl: Requirement = {
   reason: "needs capabilities.keyTtl",

@@ -32,6 +32,13 @@ export interface Capabilities {
     readonly pubsub: "kept" | "unconsumed" | "none";
     readonly jobs: "kept" | "unconsumed" | "none";
   };
+  /**
+   * How exactly deliveries are counted and brought back while subscriptions come and go: `exact`;
+   * `nearly` (a delivery that crosses with the end of a subscription counts although nobody saw it,
+   * and comes again after its ack wait); `loose` (besides, a message that was given back may come
+   * again only after its ack wait, and another one twice as a first delivery).
+   */
+  readonly deliveryCounts: "exact" | "nearly" | "loose";
   /** How long message ids and dedup keys are remembered, in milliseconds. */
   readonly dedupWindowMs: number;
   /** Largest payload with its headers left out, in bytes. */

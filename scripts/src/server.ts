@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
-import { access, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -45,8 +45,8 @@ export interface NatsServer extends AsyncDisposable {
   kill(): Promise<void>;
   /** Starts again on the same port and store, after an orderly shutdown if it is running. */
   restart(): Promise<void>;
-  /** Freezes the process (SIGSTOP): connections stay open and nothing answers. */
-  pause(): void;
+  /** Freezes the process (SIGSTOP): connections stay open and nothing answers. Resolves when it stands still. */
+  pause(): Promise<void>;
   /** Ends a `pause` (SIGCONT). */
   resume(): void;
 }
@@ -132,8 +132,12 @@ class NatsServerProcess implements NatsServer {
     await this.stop();
   }
 
-  pause(): void {
-    this.#child?.kill("SIGSTOP");
+  async pause(): Promise<void> {
+    const child = this.#child;
+    if (!child) return;
+    child.kill("SIGSTOP");
+    // The signal is taken in a moment later; a thread may answer until then.
+    while (!(await isStopped(child.pid as number))) await sleep(1);
   }
 
   resume(): void {
@@ -254,4 +258,13 @@ function endAll(): void {
     rmSync(home, { recursive: true, force: true, maxRetries: 3 });
   }
   running.clear();
+}
+
+/** Whether the kernel has stopped every thread of a process (the letter behind the name in its stat). */
+async function isStopped(pid: number): Promise<boolean> {
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+  const stats = threads.map((thread) =>
+    readFile(`/proc/${pid}/task/${thread}/stat`, "utf8").catch(() => ") T"),
+  );
+  return (await Promise.all(stats)).every((stat) => /\) [TtZX]/.test(stat));
 }

@@ -69,7 +69,7 @@ describe("startNatsServer", () => {
   it("answers nothing while paused", async () => {
     await using server = await startNatsServer();
     await withClient(server, async (connection) => {
-      server.pause();
+      await server.pause();
       let answered = false;
       const flushed = connection.flush().then(() => {
         answered = true;
@@ -84,7 +84,7 @@ describe("startNatsServer", () => {
   it("stops a paused server and removes its folder", async () => {
     const server = await startNatsServer();
     const { pid = 0, storeDir, logPath } = server;
-    server.pause();
+    await server.pause();
     await server.stop();
     await server.stop();
     expect(isAlive(pid)).toBe(false);

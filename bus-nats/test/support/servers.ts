@@ -42,7 +42,7 @@ export function atLeast(binary: NatsServerBinary, minor: number): boolean {
 
 /** Freezes a server, and waits until each of its threads stands still. */
 export async function freeze(server: NatsServer): Promise<void> {
-  server.pause();
+  await server.pause();
   const tasks = `/proc/${server.pid}/task`;
   for (;;) {
     const states = await Promise.all(

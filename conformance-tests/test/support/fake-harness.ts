@@ -8,6 +8,7 @@ export const fakeCapabilities: Capabilities = {
   persistent: false,
   settleDurability: { pubsub: "none", jobs: "none" },
   dedupDurability: { pubsub: "none", jobs: "none" },
+  deliveryCounts: "exact",
   dedupWindowMs: 120_000,
   maxPayloadBytes: 1_024,
   timerGranularityMs: 1,

@@ -29,7 +29,7 @@ export function natsServerHarness(binary: NatsServerBinary): HarnessFactory {
       faults: {
         kill: () => server.kill(),
         start: () => server.restart(),
-        pause: () => Promise.resolve(server.pause()),
+        pause: () => server.pause(),
         resume: () => Promise.resolve(server.resume()),
       },
       leaks: (namespace) => inspector.leaks(namespace),

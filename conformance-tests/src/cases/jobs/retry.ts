@@ -1,6 +1,6 @@
 import { toText } from "@busbar/core";
 import { check, checkEqual } from "../../assert.ts";
-import type { ConformanceCase } from "../../case.ts";
+import { type ConformanceCase, needsSoundRedelivery } from "../../case.ts";
 import {
   checkNothing,
   claimAll,
@@ -159,6 +159,7 @@ export const retryCases: readonly ConformanceCase[] = [
     title: "With many claimers on two buses each dead job is handed out and dead-lettered once",
     contract: "jobs",
     level: "L3",
+    requires: [needsSoundRedelivery],
     async run(context) {
       const { bus } = context;
       const buses = [bus, await context.open()];

@@ -1,6 +1,6 @@
 import { type Bus, type ClaimedJob, errorCode, toText } from "@busbar/core";
 import { checkEqual } from "../../assert.ts";
-import type { CaseContext, ConformanceCase } from "../../case.ts";
+import { type CaseContext, type ConformanceCase, needsSoundRedelivery } from "../../case.ts";
 import { claimNow, deadLettersOf, EMPTY, notOnce, QUEUE, statsBecome, textsOf } from "./helpers.ts";
 import { later, range } from "./timing.ts";
 
@@ -17,6 +17,7 @@ export const stressCases: readonly ConformanceCase[] = [
       "Whatever workers do, each job ends once, held by one worker at a time, attempts in order",
     contract: "jobs",
     level: "L3",
+    requires: [needsSoundRedelivery],
     async run(context) {
       const { bus } = context;
       const buses = [bus, await context.open()];

@@ -1,6 +1,6 @@
 import { type Bus, type Message, type SubscribeOptions, toText } from "@busbar/core";
 import { check, checkEqual } from "../../assert.ts";
-import type { CaseContext, ConformanceCase } from "../../case.ts";
+import { type CaseContext, type ConformanceCase, needsSoundRedelivery } from "../../case.ts";
 import { deadLettersOf } from "./dead-letters.ts";
 import {
   checkEachOnce,
@@ -106,6 +106,7 @@ export const stressCases: readonly ConformanceCase[] = [
     title: "Over subscriptions that come and go nothing is lost and no confirmed ack comes again",
     contract: "pubsub",
     level: "L3",
+    requires: [needsSoundRedelivery],
     async run(context) {
       await consumeInTurns(context, 1_000);
     },
@@ -182,6 +183,12 @@ export const stressCases: readonly ConformanceCase[] = [
     title: "Deliveries that nobody saw do not count, also when subscriptions come and go at once",
     contract: "pubsub",
     level: "L3",
+    requires: [
+      {
+        reason: 'is about capabilities.deliveryCounts "exact"',
+        met: ({ capabilities }) => capabilities.deliveryCounts === "exact",
+      },
+    ],
     async run(context) {
       const messages = await consumeInTurns(context, 500);
       const again = messages.filter((message) => message.deliveryCount !== 1);
