@@ -16,6 +16,9 @@ const FLUSH_RETRY_MS = 20;
 /** How long the end of the bus waits for the server to take what was sent. */
 const LAST_FLUSH_MS = 250;
 
+/** What the client tells of a connection; its type does not show how to end that. */
+type Statuses = ReturnType<NatsConnection["status"]> & { stop(): void };
+
 /**
  * The connection to the server, and everybody who wants to know when it breaks.
  *
@@ -29,6 +32,7 @@ export class Link {
   readonly clock: Clock;
   readonly status: StatusHub = new StatusHub();
   readonly #owned: boolean;
+  readonly #statuses: Statuses;
   readonly #onReconnect = new Set<() => void>();
   readonly #onDisconnected = new Set<() => void>();
   #connected: boolean;
@@ -43,6 +47,7 @@ export class Link {
     this.connection = connection;
     this.clock = clock;
     this.#owned = owned;
+    this.#statuses = connection.status() as Statuses;
     this.#features = serverFeatures(connection.info?.version ?? "0");
     this.#serverId = connection.info?.server_id ?? "";
     // A caller's connection may be waiting for its server.
@@ -139,6 +144,8 @@ export class Link {
     this.#closed = true;
     this.requester.close();
     this.status.emit({ type: "closed", reason: "the bus was closed" });
+    // A caller's connection would go on collecting for it.
+    this.#statuses.stop();
     this.#onReconnect.clear();
     this.#onDisconnected.clear();
     this.outbox.flush();
@@ -160,7 +167,7 @@ export class Link {
   }
 
   async #watch(): Promise<void> {
-    for await (const status of this.connection.status()) {
+    for await (const status of this.#statuses) {
       if (this.#closed) return;
       if (status.type === "disconnect") this.#onDisconnect("the connection was lost");
       else if (status.type === "reconnect") this.#onReconnected();

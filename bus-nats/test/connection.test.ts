@@ -76,7 +76,12 @@ await onEachServer((binary) => {
     expect(await bus.close()).toEqual({ abandoned: 0 });
     expect(connection.isClosed()).toBe(false);
     await connection.flush();
-    // The subscriptions of the bus are gone with it.
+    // The subscriptions of the bus are gone with it, and so is its interest in what happens.
+    const { listeners, subscriptions } = Reflect.get(connection, "protocol") as {
+      listeners: unknown[];
+      subscriptions: { size(): number };
+    };
+    expect([listeners.length, subscriptions.size()]).toEqual([0, 0]);
     const again = await open(context.server.url, { connection });
     expect(await codeOf(again.rpc.request("s", "v"))).toBe("NO_RESPONDERS");
   });
