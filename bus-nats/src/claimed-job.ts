@@ -17,7 +17,7 @@ import {
 } from "@busbar/core/adapter";
 import type { Msg } from "@nats-io/transport-node";
 import { type NatsDeadLetters, REPLAY_ID } from "./dead-letters.ts";
-import type { HeldJob, HeldJobs } from "./held-jobs.ts";
+import { type HeldJob, type HeldJobs, quietMoment } from "./held-jobs.ts";
 import { NatsJobLease } from "./job-lease.ts";
 import type { Ledger, StoredLedgerEntry } from "./ledger.ts";
 import type { Link } from "./link.ts";
@@ -219,6 +219,8 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
     const leaseMs = options.leaseMs === undefined ? this.#leaseMs : checkJobLease(options.leaseMs);
     this.#check();
     const { link } = this.#tools;
+    if (leaseMs !== DEFAULT_JOB_LEASE_MS) await quietMoment(link);
+    this.#check();
     const sentAt = link.clock.monotonic();
     await settleJob(link, this.#delivery, leaseVerb(leaseMs));
     if (this.#settled) return;
@@ -299,6 +301,7 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
       freeAtMs: delayMs > 0 ? (await ledger.nowMs()) + delayMs : 0,
       priority: this.priority,
     });
+    if (delayMs > 0) await quietMoment(link);
     link.outbox.settle(raw.reply as string, nakAfter(delayMs));
   }
 

@@ -1,5 +1,6 @@
 import type { Clock } from "@busbar/core";
 import { within } from "@busbar/core/adapter";
+import type { Link } from "./link.ts";
 
 /** A claimed job, as far as {@link HeldJobs} cares. */
 export interface HeldJob {
@@ -15,6 +16,23 @@ export interface HeldJob {
 
 /** A server that comes back looks for ended ack waits not before this long after its start. */
 const FIRST_CHECK_MS = 500;
+/** Of every so many milliseconds of wall time ... */
+const SLOT_MS = 250;
+/** ... the last so many are kept free of delayed naks. */
+const QUIET_MS = 30;
+
+/**
+ * Waits, for a moment and only on older servers, until a delayed nak does no harm. Each one puts off
+ * the server's look at all ack waits by 10 ms (`processNak` in server/consumer.go): with more than a
+ * hundred a second no ended lease would ever be found. So all clients hold them back in the same
+ * short part of wall time, and the server gets to look. Clocks that disagree cost time, not safety.
+ */
+export async function quietMoment(link: Link): Promise<void> {
+  if (link.features.keepsAckTimer) return;
+  const phase = link.clock.now() % SLOT_MS;
+  if (phase >= SLOT_MS - QUIET_MS) await link.clock.sleep(SLOT_MS - phase);
+}
+
 const SWEEP_EVERY = 1_024;
 
 /** The jobs that this bus has claimed and not settled. */

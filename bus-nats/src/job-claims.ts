@@ -14,6 +14,7 @@ import type { NatsContext } from "./context.ts";
 import { priorityOfSubject, queueOfSubject, type Queues, type QueueState } from "./queue-state.ts";
 import { ACK, type DeliveryInfo, nakAfter, parseAckSubject } from "./wire/ack-subject.ts";
 import { H, numberField } from "./wire/headers.ts";
+import { quietMoment } from "./held-jobs.ts";
 import { Wake } from "./wake.ts";
 import { Puller, WaitingPull } from "./wire/pull.ts";
 
@@ -268,6 +269,7 @@ export class JobClaims {
         const entry = await this.#tools.ledger.write("job", queue, sequence, { uncounted });
         delivery = { ...delivery, entry };
       }
+      if (options.leaseMs !== DEFAULT_JOB_LEASE_MS) await quietMoment(link);
       const startedAt = link.clock.monotonic();
       const fresh = options.leaseMs === DEFAULT_JOB_LEASE_MS && startedAt - askedAt <= FRESH_MS;
       if (fresh) {

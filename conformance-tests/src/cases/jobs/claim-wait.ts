@@ -1,6 +1,6 @@
 import { toText } from "@busbar/core";
 import { check, checkCode, checkEqual } from "../../assert.ts";
-import type { ConformanceCase } from "../../case.ts";
+import { type ConformanceCase, needsSoundRedelivery } from "../../case.ts";
 import {
   checkNothing,
   claimNow,
@@ -186,6 +186,7 @@ export const claimWaitCases: readonly ConformanceCase[] = [
     title: "Claims that are aborted while jobs come in lose none and burn no attempt",
     contract: "jobs",
     level: "L3",
+    requires: [needsSoundRedelivery],
     async run(context) {
       const { bus, clock, random } = context;
       const other = await context.open();
