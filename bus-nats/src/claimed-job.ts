@@ -219,7 +219,7 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
     const leaseMs = options.leaseMs === undefined ? this.#leaseMs : checkJobLease(options.leaseMs);
     this.#check();
     const { link } = this.#tools;
-    if (leaseMs !== DEFAULT_JOB_LEASE_MS) await quietMoment(link);
+    if (leaseMs !== DEFAULT_JOB_LEASE_MS) await quietMoment(link.clock);
     this.#check();
     const sentAt = link.clock.monotonic();
     await settleJob(link, this.#delivery, leaseVerb(leaseMs));
@@ -301,7 +301,7 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
       freeAtMs: delayMs > 0 ? (await ledger.nowMs()) + delayMs : 0,
       priority: this.priority,
     });
-    if (delayMs > 0) await quietMoment(link);
+    if (delayMs > 0) await quietMoment(link.clock);
     link.outbox.settle(raw.reply as string, nakAfter(delayMs));
   }
 

@@ -1,6 +1,5 @@
 import type { Clock } from "@busbar/core";
 import { within } from "@busbar/core/adapter";
-import type { Link } from "./link.ts";
 
 /** A claimed job, as far as {@link HeldJobs} cares. */
 export interface HeldJob {
@@ -22,15 +21,14 @@ const SLOT_MS = 250;
 const QUIET_MS = 30;
 
 /**
- * Waits, for a moment and only on older servers, until a delayed nak does no harm. Each one puts off
+ * Waits, for a moment, until a delayed nak does no harm. Each one puts off
  * the server's look at all ack waits by 10 ms (`processNak` in server/consumer.go): with more than a
  * hundred a second no ended lease would ever be found. So all clients hold them back in the same
  * short part of wall time, and the server gets to look. Clocks that disagree cost time, not safety.
  */
-export async function quietMoment(link: Link): Promise<void> {
-  if (link.features.keepsAckTimer) return;
-  const phase = link.clock.now() % SLOT_MS;
-  if (phase >= SLOT_MS - QUIET_MS) await link.clock.sleep(SLOT_MS - phase);
+export async function quietMoment(clock: Clock): Promise<void> {
+  const phase = clock.now() % SLOT_MS;
+  if (phase >= SLOT_MS - QUIET_MS) await clock.sleep(SLOT_MS - phase);
 }
 
 const SWEEP_EVERY = 1_024;

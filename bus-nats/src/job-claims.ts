@@ -269,7 +269,7 @@ export class JobClaims {
         const entry = await this.#tools.ledger.write("job", queue, sequence, { uncounted });
         delivery = { ...delivery, entry };
       }
-      if (options.leaseMs !== DEFAULT_JOB_LEASE_MS) await quietMoment(link);
+      if (options.leaseMs !== DEFAULT_JOB_LEASE_MS) await quietMoment(link.clock);
       const startedAt = link.clock.monotonic();
       const fresh = options.leaseMs === DEFAULT_JOB_LEASE_MS && startedAt - askedAt <= FRESH_MS;
       if (fresh) {

@@ -6,8 +6,6 @@ export interface ServerFeatures {
   readonly v2_10: boolean;
   /** 2.11: TTL per message. */
   readonly messageTtl: boolean;
-  /** 2.15: a delayed nak does not put off the look at other deliveries' ack waits. */
-  readonly keepsAckTimer: boolean;
   /** 2.14: a stream has at most 1,000 consumers unless its configuration names a number. */
   readonly consumerDefaultLimit: boolean;
 }
@@ -22,7 +20,6 @@ export function serverFeatures(version: string): ServerFeatures {
     version,
     v2_10: atLeast(10),
     messageTtl: atLeast(11),
-    keepsAckTimer: atLeast(15),
     consumerDefaultLimit: atLeast(13),
   };
 }
