@@ -1,4 +1,4 @@
-import { BusError } from "@busbar/core";
+import { BusError, errorCode } from "@busbar/core";
 import type { ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo } from "@nats-io/jetstream";
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { API, type ApiError, apiCode, fromApiError } from "../errors.ts";
@@ -63,6 +63,7 @@ export interface StreamAck {
 }
 
 const API_TIMEOUT_MS = 5_000;
+const FIRST_READ_MS = 500;
 const NANOS = 1_000_000;
 
 /**
@@ -284,15 +285,22 @@ export class JetStreamApi {
     stream: string,
     options: DirectGetOptions = {},
   ): Promise<StoredMessage | undefined> {
-    const { timeoutMs = API_TIMEOUT_MS, onNoResponders = "retry" } = options;
-    return this.#link.requester.request({
-      subject,
-      payload,
-      timeoutMs,
-      what: `read from ${stream}`,
-      idempotent: true,
-      parse: (message) => parseDirect(message, stream),
-      onNoResponders,
+    const { timeoutMs, onNoResponders = "retry" } = options;
+    const ask = (limitMs: number): Promise<StoredMessage | undefined> =>
+      this.#link.requester.request({
+        subject,
+        payload,
+        timeoutMs: limitMs,
+        what: `read from ${stream}`,
+        idempotent: true,
+        parse: (message) => parseDirect(message, stream),
+        onNoResponders,
+      });
+    if (timeoutMs !== undefined) return ask(timeoutMs);
+    // A stream that was made just now may let a first read drop, on 2.9.
+    return ask(FIRST_READ_MS).catch((error: unknown) => {
+      if (errorCode(error) !== "TIMEOUT") throw error;
+      return ask(API_TIMEOUT_MS);
     });
   }
 }
