@@ -12,6 +12,7 @@ export const API = {
   notEnabledForAccount: 10_039,
   notEnabled: 10_076,
   temporarilyUnavailable: 10_008,
+  consumerCreateFailed: 10_012,
   consumerNotFound: 10_014,
   consumerExists: 10_148,
   consumerNameExists: 10_013,

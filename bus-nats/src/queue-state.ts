@@ -3,6 +3,7 @@ import type { NatsContext } from "./context.ts";
 import type { Subscription as NatsSub } from "@nats-io/transport-node";
 import type { ConsumerConfig, StreamConfig } from "@nats-io/jetstream";
 import { DEFAULT_JOB_LEASE_MS } from "@busbar/core/adapter";
+import { API, apiCode } from "./errors.ts";
 import { H } from "./wire/headers.ts";
 import { fieldsOnly, nanos } from "./wire/jetstream-api.ts";
 
@@ -61,6 +62,8 @@ interface EpochRecord {
   readonly servers: readonly string[];
 }
 
+const MAKE_ATTEMPTS = 5;
+const MAKE_PAUSE_MS = 50;
 /** A cluster has a few servers; each start makes a new id. */
 const SERVERS_KEPT = 32;
 const CONSUMER = /^p(?<priority>\d)$/;
@@ -108,23 +111,40 @@ export class Queues {
     if (state.made.has(priority)) return;
     const { api, names, link } = this.#context;
     this.#listen();
-    await this.#ensureStream(state);
-    const name = `p${priority}`;
-    await api.createConsumer(state.stream, {
-      name,
-      durable_name: name,
-      filter_subject: names.jobSubject(state.queue, priority),
-      ack_policy: "explicit" as ConsumerConfig["ack_policy"],
-      deliver_policy: "all" as ConsumerConfig["deliver_policy"],
-      ack_wait: nanos(DEFAULT_JOB_LEASE_MS),
-      max_deliver: -1,
-      max_ack_pending: -1,
-      max_waiting: 8_192,
-    });
+    await this.#makeConsumer(state, priority);
     state.addLevel(priority);
     // Before the first job of this priority: whoever gets that one has heard this.
     link.outbox.publish(names.controlSubject(state.queue, `level.${priority}`));
     state.made.add(priority);
+  }
+
+  /** Makes the consumer of a priority; again if the queue is being deleted meanwhile. */
+  async #makeConsumer(state: QueueState, priority: number): Promise<void> {
+    const { api, names, link, provisioner } = this.#context;
+    const name = `p${priority}`;
+    for (let attempt = 1; ; attempt++) {
+      await this.#ensureStream(state);
+      try {
+        await api.createConsumer(state.stream, {
+          name,
+          durable_name: name,
+          filter_subject: names.jobSubject(state.queue, priority),
+          ack_policy: "explicit" as ConsumerConfig["ack_policy"],
+          deliver_policy: "all" as ConsumerConfig["deliver_policy"],
+          ack_wait: nanos(DEFAULT_JOB_LEASE_MS),
+          max_deliver: -1,
+          max_ack_pending: -1,
+          max_waiting: 8_192,
+        });
+        return;
+      } catch (error) {
+        const code = apiCode(error);
+        const gone = code === API.streamNotFound || code === API.consumerCreateFailed;
+        if (!gone || attempt === MAKE_ATTEMPTS) throw error;
+        provisioner.forget(state.stream);
+        await link.clock.sleep(MAKE_PAUSE_MS);
+      }
+    }
   }
 
   /** Reads what claims need to know, once, and again after a reconnect. */
