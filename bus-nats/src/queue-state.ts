@@ -109,7 +109,7 @@ export class Queues {
   /** Makes sure that jobs of this priority have somewhere to go and are seen by claims. */
   async ensureLevel(state: QueueState, priority: number): Promise<void> {
     if (state.made.has(priority)) return;
-    const { api, names, link } = this.#context;
+    const { names, link } = this.#context;
     this.#listen();
     await this.#makeConsumer(state, priority);
     state.addLevel(priority);
