@@ -53,6 +53,7 @@ const FENCES_PER_EPOCH = 1_000_000;
  * consumers in server/filestore.go): a killed server may have forgotten a claim that is younger.
  */
 const FORGETTABLE_MS = 500;
+
 /** A delivery of a job, as it came. */
 export interface JobDelivery {
   readonly queue: string;

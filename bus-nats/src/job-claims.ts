@@ -11,10 +11,10 @@ import {
   settleJob,
 } from "./claimed-job.ts";
 import type { NatsContext } from "./context.ts";
+import { quietMoment } from "./held-jobs.ts";
 import { priorityOfSubject, queueOfSubject, type Queues, type QueueState } from "./queue-state.ts";
 import { ACK, type DeliveryInfo, nakAfter, parseAckSubject } from "./wire/ack-subject.ts";
 import { H, numberField } from "./wire/headers.ts";
-import { quietMoment } from "./held-jobs.ts";
 import { Wake } from "./wake.ts";
 import { Puller, WaitingPull } from "./wire/pull.ts";
 
@@ -132,8 +132,7 @@ export class JobClaims {
       wake.throwIfAborted();
     }
     lifecycle.checkOpen();
-    if (state.loaded === undefined || !state.levels.length) await this.#queues.ensureLoaded(state);
-    else await state.loaded;
+    await this.#queues.ensureLoaded(state);
   }
 
   /** What is ready now, highest priority first. */
@@ -328,13 +327,8 @@ export class JobClaims {
     const { ledger } = this.#tools;
     const info = parseAckSubject(raw.reply as string);
     try {
-      const entry =
-        info.deliveries > 1 ? await ledger.read("job", queue, info.streamSequence) : undefined;
-      await ledger.write("job", queue, info.streamSequence, {
-        uncounted: (entry?.uncounted ?? 0) + 1,
-        freeAtMs: 0,
-        priority: priorityOfSubject(raw.subject),
-      });
+      const priority = priorityOfSubject(raw.subject);
+      await ledger.uncount("job", queue, info, { freeAtMs: 0, priority });
     } finally {
       if (link.connected) link.outbox.publish(raw.reply as string, nakAfter(0));
     }

@@ -1,6 +1,7 @@
 import { errorCode, toBytes } from "@busbar/core";
 import type { NatsContext } from "./context.ts";
 import { ServerClock } from "./server-clock.ts";
+import type { DeliveryInfo } from "./wire/ack-subject.ts";
 import { type Fields, H } from "./wire/headers.ts";
 import { fieldsOnly, nanos, type StoredMessage } from "./wire/jetstream-api.ts";
 import type { OwnerKind } from "./wire/names.ts";
@@ -38,7 +39,6 @@ const READS_AT_A_TIME = 64;
  */
 export class Ledger {
   readonly #context: NatsContext;
-
   readonly #clock: ServerClock;
 
   constructor(context: NatsContext) {
@@ -88,6 +88,19 @@ export class Ledger {
     } catch (error) {
       if (errorCode(error) !== "CONFLICT") throw error;
     }
+  }
+
+  /** One delivery more that no program saw. */
+  async uncount(
+    kind: OwnerKind,
+    owner: string,
+    info: DeliveryInfo,
+    free: Omit<LedgerEntry, "uncounted"> = {},
+  ): Promise<void> {
+    const { deliveries, streamSequence } = info;
+    const known = deliveries > 1 ? await this.read(kind, owner, streamSequence) : undefined;
+    const uncounted = (known?.uncounted ?? 0) + 1;
+    await this.write(kind, owner, streamSequence, { uncounted, ...free });
   }
 
   /** Drops an entry; its message is settled. Not awaited: an entry too many does no harm. */

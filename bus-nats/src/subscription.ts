@@ -12,7 +12,7 @@ import type { NatsDeadLetters } from "./dead-letters.ts";
 import type { Ledger, StoredLedgerEntry } from "./ledger.ts";
 import type { Link } from "./link.ts";
 import { type DeliveryOwner, NatsMessage } from "./message.ts";
-import { type DeliveryInfo, nakAfter, parseAckSubject, TERM } from "./wire/ack-subject.ts";
+import { ACK, type DeliveryInfo, nakAfter, parseAckSubject, TERM } from "./wire/ack-subject.ts";
 import { field, H } from "./wire/headers.ts";
 import { forgetStalePulls } from "./wire/pull.ts";
 import { PullStream } from "./wire/pull-stream.ts";
@@ -233,7 +233,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     const replayFor = field(raw.headers, H.replayFor);
     if (replayFor !== undefined && replayFor !== options.durable) {
       // A dead letter that somebody else gets again.
-      this.link.outbox.publish(raw.reply as string, "+ACK");
+      this.link.outbox.publish(raw.reply as string, ACK);
       this.#fill();
       return;
     }
@@ -383,9 +383,6 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
   async #uncount(info: DeliveryInfo): Promise<void> {
     const { durable } = this.#target.options;
     if (durable === undefined) return;
-    const entry = info.deliveries > 1 ? await this.#readEntry(info) : undefined;
-    await this.#tools.ledger.write("sub", durable, info.streamSequence, {
-      uncounted: (entry?.uncounted ?? 0) + 1,
-    });
+    await this.#tools.ledger.uncount("sub", durable, info);
   }
 }

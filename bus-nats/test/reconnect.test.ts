@@ -3,7 +3,7 @@ import { type Bus, type BusStatus, type KvEvent, toText } from "@busbar/core";
 import { type NatsServer, type NatsServerBinary, startNatsServer } from "@busbar/scripts";
 import { describe, expect, it } from "vitest";
 import { defer, newNamespace, open } from "./support/buses.ts";
-import { freeze, onEachServer } from "./support/servers.ts";
+import { onEachServer } from "./support/servers.ts";
 import { codeOf, errorOf, takeOne, until } from "./support/streams.ts";
 
 async function start(binary: NatsServerBinary): Promise<NatsServer> {
@@ -179,7 +179,7 @@ await onEachServer((binary) => {
       await bus.rpc.serve("s", () => "v");
       await bus.pubsub.listen("s", { group: "g" });
       await bus.kv.lease("b", "k", { ttlMs: 10_000 });
-      await freeze(server);
+      await server.pause();
       defer(() => server.resume());
       const outcome = codeOf(bus.kv.put("b", "k", "v"));
       const from = performance.now();

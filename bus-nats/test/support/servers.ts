@@ -1,4 +1,3 @@
-import { readdir, readFile } from "node:fs/promises";
 import {
   findNatsServer,
   NATS_SERVER_GENERATIONS,
@@ -38,19 +37,4 @@ export function useServer(options: StartNatsServerOptions): { readonly server: N
 /** Whether a server is at least 2.`minor`. */
 export function atLeast(binary: NatsServerBinary, minor: number): boolean {
   return Number(binary.version.split(".")[1]) >= minor;
-}
-
-/** Freezes a server, and waits until each of its threads stands still. */
-export async function freeze(server: NatsServer): Promise<void> {
-  await server.pause();
-  const tasks = `/proc/${server.pid}/task`;
-  for (;;) {
-    const states = await Promise.all(
-      (await readdir(tasks)).map((task) =>
-        // "pid (command) state ...": the command has no parenthesis.
-        readFile(`${tasks}/${task}/stat`, "utf8").then((stat) => stat.split(") ")[1]?.[0]),
-      ),
-    );
-    if (states.every((state) => state === "T")) return;
-  }
 }
