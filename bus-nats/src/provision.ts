@@ -1,12 +1,15 @@
 import { BusError, type ResolvedNatsConfig } from "@busbar/core";
 import { optionsConflict } from "@busbar/core/adapter";
-import type { StreamConfig } from "@nats-io/jetstream";
+import type { StreamConfig, StreamInfo } from "@nats-io/jetstream";
 import { API, apiCode } from "./errors.ts";
 import type { Link } from "./link.ts";
 import { type JetStreamApi, nanos } from "./wire/jetstream-api.ts";
 
 /** More than anybody needs; newer servers allow 1,000 unless a stream names its own number. */
 export const MAX_CONSUMERS = 100_000;
+
+/** How often a stream is made that somebody else removes at the same moments. */
+const MAKE_ATTEMPTS = 3;
 
 /** What is compared when a stream exists: what its purpose depends on. */
 const COMPARED = [
@@ -42,7 +45,7 @@ export class Provisioner {
   }
 
   /** Makes sure that the stream is there. */
-  ensure(config: Partial<StreamConfig> & { readonly name: string }): Promise<void> {
+  ensure(config: NamedStream): Promise<void> {
     const known = this.#known.get(config.name);
     if (known) return known;
     const made = this.#make({ ...this.#defaults(), ...config });
@@ -71,29 +74,49 @@ export class Provisioner {
     };
   }
 
-  async #make(wanted: Partial<StreamConfig> & { readonly name: string }): Promise<void> {
-    try {
-      await this.#api.createStream(wanted);
-      return;
-    } catch (error) {
-      const code = apiCode(error);
-      if (code === API.subjectsOverlap) {
-        throw new BusError(
-          "CONFLICT",
-          `stream ${wanted.name}: another stream has subjects that overlap ${JSON.stringify(wanted.subjects)}; choose another namespace`,
-          { cause: error },
-        );
-      }
-      if (code !== API.streamNameInUse) throw error;
-    }
-    const existing = (await this.#api.streamInfo(wanted.name))?.config;
-    if (!existing) return this.#make(wanted);
+  async #make(wanted: NamedStream): Promise<void> {
+    const { info, made } = await createOrFind(this.#api, wanted);
+    if (made) return;
+    const existing = info.config;
     const differences = COMPARED.filter(
       (option) => wanted[option] !== undefined && !same(wanted[option], existing[option]),
     ).map((option) => [option, existing[option], wanted[option]] as const);
     if (differences.length === 0) return;
     if (!this.#config.update) throw optionsConflict(`stream ${wanted.name}`, differences);
     await this.#api.updateStream({ ...existing, ...wanted });
+  }
+}
+
+/** A stream's configuration as it is asked for. */
+export type NamedStream = Partial<StreamConfig> & { readonly name: string };
+
+/**
+ * Makes a stream, or finds the one that is there, whatever its options: `made` says which. Safe
+ * when several make it at the same moment: the server tells some of the losers that the name is in
+ * use, some that the subjects overlap (2.9), and some that its store could not be made (2.10 and
+ * newer), so that only the look at the stream itself decides.
+ */
+export async function createOrFind(
+  api: JetStreamApi,
+  wanted: NamedStream,
+  attempts: number = MAKE_ATTEMPTS,
+): Promise<{ readonly info: StreamInfo; readonly made: boolean }> {
+  try {
+    return { info: await api.createStream(wanted), made: true };
+  } catch (error) {
+    const code = apiCode(error);
+    const info = code === undefined ? undefined : await api.streamInfo(wanted.name);
+    if (info) return { info, made: false };
+    // It was there and is gone: somebody removes it at this moment.
+    if (code === API.streamNameInUse && attempts > 1) {
+      return createOrFind(api, wanted, attempts - 1);
+    }
+    if (code !== API.subjectsOverlap) throw error;
+    throw new BusError(
+      "CONFLICT",
+      `stream ${wanted.name}: another stream has subjects that overlap ${JSON.stringify(wanted.subjects)}; choose another namespace`,
+      { cause: error },
+    );
   }
 }
 

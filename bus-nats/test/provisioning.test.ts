@@ -56,6 +56,20 @@ await onEachServer((binary) => {
     });
   });
 
+  describe("a stream that several buses make at the same time", () => {
+    it("is made once, and all of them use it", async () => {
+      // The server answers the losers of this race in three ways, each of them rarely.
+      const namespace = newNamespace();
+      const buses = await Promise.all(
+        Array.from({ length: 6 }, () => open(context.server.url, { namespace })),
+      );
+      for (let bucket = 0; bucket < 400; bucket += 1) {
+        await Promise.all(buses.map((bus) => bus.kv.put(`b${bucket}`, "k", "v")));
+        await buses[0]?.kv.deleteBucket(`b${bucket}`);
+      }
+    });
+  });
+
   describe("a bucket that exists with other options", () => {
     it("is used as it is, unless somebody asks for its options", async () => {
       const namespace = newNamespace();

@@ -1,9 +1,8 @@
-import { BusError, type BucketOptions } from "@busbar/core";
+import type { BucketOptions } from "@busbar/core";
 import { checkName, optionsConflict, resolveBucketOptions } from "@busbar/core/adapter";
 import type { StreamConfig, StreamInfo } from "@nats-io/jetstream";
 import type { NatsContext } from "../context.ts";
-import { API, apiCode } from "../errors.ts";
-import { MAX_CONSUMERS } from "../provision.ts";
+import { createOrFind, MAX_CONSUMERS, type NamedStream } from "../provision.ts";
 import { millis, nanos } from "../wire/jetstream-api.ts";
 import { ServerTime } from "./server-time.ts";
 
@@ -54,22 +53,14 @@ export class Buckets {
   async ensure(bucket: string, options: BucketOptions): Promise<void> {
     checkName("bucket", bucket);
     const wanted = this.#streamConfig(bucket, options);
-    const made = await this.#create(wanted);
-    if (made) {
-      await this.#remember(bucket, Promise.resolve(this.#describe(bucket, made)));
-      return;
-    }
     const { api, config } = this.#context;
-    const existing = await api.streamInfo(wanted.name);
-    if (!existing) return this.ensure(bucket, options);
-    const differences = compare(existing.config, wanted);
+    let { info, made } = await createOrFind(api, wanted);
+    const differences = made ? [] : compare(info.config, wanted);
     if (differences.length > 0) {
       if (!config.update) throw optionsConflict(`bucket ${bucket}`, differences);
-      const updated = await api.updateStream({ ...existing.config, ...updatable(wanted) });
-      await this.#remember(bucket, Promise.resolve(this.#describe(bucket, updated)));
-      return;
+      info = await api.updateStream({ ...info.config, ...updatable(wanted) });
     }
-    await this.#remember(bucket, Promise.resolve(this.#describe(bucket, existing)));
+    await this.#remember(bucket, Promise.resolve(this.#describe(bucket, info)));
   }
 
   /** Implements `KvStore.deleteBucket`. */
@@ -108,29 +99,9 @@ export class Buckets {
   async #open(bucket: string): Promise<Bucket> {
     checkName("bucket", bucket);
     const wanted = this.#streamConfig(bucket, {});
-    for (;;) {
-      const existing = await this.#context.api.streamInfo(wanted.name);
-      if (existing) return this.#describe(bucket, existing);
-      const made = await this.#create(wanted);
-      if (made) return this.#describe(bucket, made);
-    }
-  }
-
-  /** @returns `undefined` if the stream exists with another configuration */
-  async #create(wanted: NamedStream): Promise<StreamInfo | undefined> {
-    try {
-      return await this.#context.api.createStream(wanted);
-    } catch (error) {
-      if (apiCode(error) === API.streamNameInUse) return undefined;
-      if (apiCode(error) === API.subjectsOverlap) {
-        throw new BusError(
-          "CONFLICT",
-          `stream ${wanted.name}: another stream has subjects that overlap ${JSON.stringify(wanted.subjects)}`,
-          { cause: error },
-        );
-      }
-      throw error;
-    }
+    const { api } = this.#context;
+    const info = (await api.streamInfo(wanted.name)) ?? (await createOrFind(api, wanted)).info;
+    return this.#describe(bucket, info);
   }
 
   #describe(bucket: string, info: StreamInfo): Bucket {
@@ -178,8 +149,6 @@ export class Buckets {
     };
   }
 }
-
-type NamedStream = Partial<StreamConfig> & { readonly name: string };
 
 type Difference = readonly [option: string, existing: unknown, wanted: unknown];
 
