@@ -54,13 +54,16 @@ export class Buckets {
     checkName("bucket", bucket);
     const wanted = this.#streamConfig(bucket, options);
     const { api, config } = this.#context;
-    let { info, made } = await createOrFind(api, wanted);
+    const { info, made } = await createOrFind(api, wanted);
     const differences = made ? [] : compare(info.config, wanted);
-    if (differences.length > 0) {
-      if (!config.update) throw optionsConflict(`bucket ${bucket}`, differences);
-      info = await api.updateStream({ ...info.config, ...updatable(wanted) });
+    if (differences.length > 0 && !config.update) {
+      throw optionsConflict(`bucket ${bucket}`, differences);
     }
-    await this.#remember(bucket, Promise.resolve(this.#describe(bucket, info)));
+    const known =
+      differences.length > 0
+        ? await api.updateStream({ ...info.config, ...updatable(wanted) })
+        : info;
+    await this.#remember(bucket, Promise.resolve(this.#describe(bucket, known)));
   }
 
   /** Implements `KvStore.deleteBucket`. */
