@@ -16,6 +16,7 @@ export class BusContext {
   readonly lifecycle: Lifecycle;
   readonly status: StatusHub;
   #isOver = false;
+  #isDead = false;
 
   constructor(
     config: ResolvedMemoryConfig,
@@ -65,6 +66,16 @@ export class BusContext {
   enterSettle(): number {
     if (this.#isOver) throw closedError("the bus");
     return this.tick();
+  }
+
+  /** Whether its process was killed: what it held stays held until its time is over. */
+  get isDead(): boolean {
+    return this.#isDead;
+  }
+
+  /** Its process was killed. */
+  die(): void {
+    this.#isDead = true;
   }
 
   /** Nothing can be settled any more. */

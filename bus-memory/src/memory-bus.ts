@@ -67,6 +67,15 @@ export class MemoryBus implements Bus, AttachedBus {
     return this.#context.lifecycle.close(drainMs, async () => this.#finish());
   }
 
+  /**
+   * Its process was killed: the server sees the connection end. What was only buffered goes to
+   * others, what it held (deliveries, jobs, leases) stays held until its time is over.
+   */
+  async crash(): Promise<void> {
+    this.#context.die();
+    await this.#context.lifecycle.close(0, async () => this.#finish());
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

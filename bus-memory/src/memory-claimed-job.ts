@@ -98,6 +98,19 @@ export class MemoryClaimedJob implements ClaimedJob, LeaseWatcher {
     if (this.#settle()) this.#queue.giveUp(this.#claim, checked);
   }
 
+  /** What the worker can know by itself. @throws BusError `LEASE_LOST` */
+  checkTime(): void {
+    if (this.#context.clock.monotonic() < this.#deadlineMs) return;
+    this.abandon();
+    throw jobLeaseLost(this.queue, this.id, this.attempt);
+  }
+
+  /** The worker will never see it. */
+  giveBack(): void {
+    if (this.#claim.state === "running" && !this.#isSettled) this.#queue.giveBack(this.#claim);
+    this.#isSettled = true;
+  }
+
   abandon(): void {
     this.#stopWatching();
     // Whoever has not asked for the signal is not told; the first abort counts.

@@ -24,6 +24,8 @@ export class MemoryLeaseStore implements LeaseStore {
   }
 
   async remove(key: string, revision: number): Promise<void> {
+    // A process that was killed releases nothing.
+    if (this.#context.isDead) return;
     this.#context.namespace.leases.remove(key, revision);
   }
 

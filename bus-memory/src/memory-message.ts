@@ -66,6 +66,19 @@ export class MemoryMessage implements Message {
     if (this.#delivery.state === "held") this.#consumer.extend(this.#delivery);
   }
 
+  /** What the program can know by itself. @throws BusError `LEASE_LOST` */
+  checkTime(): void {
+    if (this.#context.clock.monotonic() >= this.#deadlineMs) throw this.#lateError();
+  }
+
+  /** The program will never see it. */
+  giveBack(): void {
+    const { state, count } = this.#delivery;
+    const isOurs = state === "held" && count === this.deliveryCount;
+    if (isOurs && !this.#isSettled) this.#consumer.giveBack(this.#delivery);
+    this.#isSettled = true;
+  }
+
   /** True if the engine has something to do: after its durable was deleted it has not. */
   #settle(): boolean {
     this.#check();
@@ -82,8 +95,12 @@ export class MemoryMessage implements Message {
     const { state, count } = this.#delivery;
     const isOurs = state === "gone" || (state === "held" && count === this.deliveryCount);
     if (isOurs && nowMs < this.#deadlineMs) return nowMs;
+    throw this.#lateError();
+  }
+
+  #lateError(): BusError {
     const { subject, sequence, deliveryCount } = this;
-    throw new BusError(
+    return new BusError(
       "LEASE_LOST",
       `the ack wait of message ${sequence} on ${subject} (delivery ${deliveryCount}) is over: nothing was changed`,
       { details: { subject, sequence, deliveryCount } },

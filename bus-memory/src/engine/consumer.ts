@@ -147,6 +147,15 @@ export class Consumer implements DeliveryOwner, MemberOwner {
     this.#pump();
   }
 
+  /** Takes a held delivery back that the program never saw: it does not count. */
+  giveBack(delivery: Delivery): void {
+    this.#context.deadlines.clear(delivery);
+    delivery.count -= 1;
+    this.#release(delivery);
+    this.#wait(delivery);
+    this.#pump();
+  }
+
   /** Starts the ack wait of a held delivery again. */
   extend(delivery: Delivery): void {
     const { deadlines } = this.#context;

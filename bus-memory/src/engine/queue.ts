@@ -144,6 +144,13 @@ export class Queue implements JobTermOwner {
     else this.#makeReady(job);
   }
 
+  /** Takes a leased job back that its worker never saw: it does not count. */
+  giveBack(lease: JobTerm): void {
+    this.#end(lease);
+    lease.job.attempt -= 1;
+    this.#makeReady(lease.job);
+  }
+
   /** Settles it: to the dead letters. */
   giveUp(lease: JobTerm, reason: string): void {
     this.#end(lease);
