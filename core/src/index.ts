@@ -135,4 +135,8 @@ export type {
   TypedTopic,
 } from "./typed/topic.ts";
 export { type TypedBus, typedBus } from "./typed/typed-bus.ts";
-export { VirtualClock, type VirtualClockOptions } from "./virtual-clock.ts";
+export {
+  type AutoAdvanceOptions,
+  VirtualClock,
+  type VirtualClockOptions,
+} from "./virtual-clock.ts";

@@ -9,6 +9,18 @@ export interface VirtualClockOptions {
   readonly startAtMs?: number;
 }
 
+/** Options of {@link VirtualClock.autoAdvance}. */
+export interface AutoAdvanceOptions {
+  /** Most virtual time that may pass, in milliseconds. @defaultValue 86_400_000 */
+  readonly maxMs?: number;
+  /** Most real time to wait for I/O where no timer is set, in milliseconds. @defaultValue 250 */
+  readonly graceMs?: number;
+  /** How many timers do not count at this moment. Default: none. */
+  readonly background?: () => number;
+  /** What to add to the message of an error. */
+  readonly explain?: () => string;
+}
+
 interface Entry {
   readonly atMs: number;
   readonly order: number;
@@ -115,14 +127,14 @@ export class VirtualClock implements Clock {
    * Moves time from timer to timer while `promise` is pending, and gives its result.
    * Rejects if nothing can run any more, or if more than `maxMs` of virtual time would pass. Where
    * no timer is set, real I/O may be under way, such as the import of a module: it is waited for
-   * up to `graceMs` of real time (default 250).
+   * up to `graceMs` of real time (default 250). `background` says how many of the timers do not
+   * count: if no others are left, nothing can run. `explain` adds to the message of the error.
    */
-  async autoAdvance<T>(
-    promise: Promise<T>,
-    options: { readonly maxMs?: number; readonly graceMs?: number } = {},
-  ): Promise<T> {
+  async autoAdvance<T>(promise: Promise<T>, options: AutoAdvanceOptions = {}): Promise<T> {
     const { maxMs = 86_400_000, graceMs = 250 } = options;
+    const { background = () => 0, explain = () => "" } = options;
     const untilMs = this.#elapsedMs + maxMs;
+    const isStuck = (): boolean => this.#pending <= background();
     let done = false;
     const finished = promise.then(
       () => {
@@ -135,22 +147,22 @@ export class VirtualClock implements Clock {
     await settle();
     while (!done) {
       const moved = await this.#exclusive(async () => {
-        const fired = this.#fireNext(untilMs);
+        const fired = !isStuck() && this.#fireNext(untilMs);
         await settle();
         return fired;
       });
       if (moved || done) continue;
       const startedAt = systemClock.monotonic();
-      while (!done && this.#pending === 0 && systemClock.monotonic() - startedAt < graceMs) {
+      while (!done && isStuck() && systemClock.monotonic() - startedAt < graceMs) {
         await systemClock.sleep(1);
       }
       if (done) break;
-      if (this.#pending === 0) {
-        throw new Error("deadlock: the promise is pending and no timer is set");
+      if (isStuck()) {
+        throw new Error(`deadlock: the promise is pending and no timer is set${explain()}`);
       }
       // What is left lies beyond the limit, unless it was set just now.
       if (!this.#isDue(untilMs)) {
-        throw new Error(`the promise is still pending at +${this.#elapsedMs} ms`);
+        throw new Error(`the promise is still pending at +${this.#elapsedMs} ms${explain()}`);
       }
     }
     await finished;

@@ -1,0 +1,287 @@
+import { BusError, type Clock, errorCode, type Timer } from "@busbar/core";
+import { timeoutError } from "@busbar/core/adapter";
+import type { Draws } from "./draws.ts";
+import type { ResolvedFaults } from "./faults.ts";
+import type { Gate } from "./gate.ts";
+import type { Recorder } from "./recorder.ts";
+
+/** An operation on its way to the server and back. */
+export interface Call {
+  /** As in `TraceEvent.op`. */
+  readonly op: string;
+  readonly about: string;
+  /** Facts for the trace. */
+  readonly data?: Readonly<Record<string, unknown>>;
+  /** How long the process waits for the answer, by its own clock. */
+  readonly timeoutMs: number;
+  /** Whether a second copy of it does no harm, so that clients send one when in doubt. */
+  readonly repeatable?: boolean;
+}
+
+/** What a {@link Link} joins. */
+export interface LinkParts {
+  /** Name of the process. */
+  readonly name: string;
+  /** Network time. */
+  readonly world: Clock;
+  /** The process's own clock. */
+  readonly clock: Clock;
+  readonly gate: Gate;
+  readonly draws: Draws;
+  readonly faults: ResolvedFaults;
+  readonly recorder: Recorder;
+}
+
+/** A call whose end the process waits for. */
+export interface ParkedCall {
+  readonly op: string;
+  readonly about: string;
+  readonly sinceMs: number;
+}
+
+interface Leg {
+  readonly arrive: () => void;
+  readonly lost: () => void;
+}
+
+/**
+ * The connection of one process to the server. Each direction keeps its order, as a TCP connection
+ * does, unless something overtakes by a fault.
+ *
+ * States: *up* -> `cut(reason)` -> *down*: what is under way is lost, what is begun waits ->
+ * `mend(reason)` of every reason -> *up*: what waited goes out.
+ */
+export class Link {
+  readonly #parts: LinkParts;
+  readonly #reasons = new Set<string>();
+  readonly #parked = new Map<number, ParkedCall>();
+  #waiting: (() => void)[] = [];
+  /** Tells what was sent before a cut from what is sent after it. */
+  #epoch = 0;
+  #lastOutMs = 0;
+  #lastBackMs = 0;
+
+  constructor(parts: LinkParts) {
+    this.#parts = parts;
+  }
+
+  /** Name of the process. */
+  get name(): string {
+    return this.#parts.name;
+  }
+
+  /** Whether everything takes no time, so that nothing can be under way. */
+  get isInstant(): boolean {
+    return this.#parts.faults.delayMs[1] === 0;
+  }
+
+  /** Whether it is down. */
+  get isDown(): boolean {
+    return this.#reasons.size > 0;
+  }
+
+  /** What the process waits for. */
+  get parked(): Iterable<ParkedCall> {
+    return this.#parked.values();
+  }
+
+  get gate(): Gate {
+    return this.#parts.gate;
+  }
+
+  get clock(): Clock {
+    return this.#parts.clock;
+  }
+
+  get recorder(): Recorder {
+    return this.#parts.recorder;
+  }
+
+  /** Takes it down. @returns whether it was up */
+  cut(reason: string): boolean {
+    const wasUp = this.#reasons.size === 0;
+    this.#reasons.add(reason);
+    if (wasUp) this.#epoch += 1;
+    return wasUp;
+  }
+
+  /** Takes one reason away. @returns whether it is up because of that */
+  mend(reason: string): boolean {
+    if (!this.#reasons.delete(reason) || this.isDown) return false;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const go of waiting) go();
+    return true;
+  }
+
+  /** Calls `go` when it is up: at once, or later. */
+  whenUp(go: () => void): void {
+    if (this.isDown) this.#waiting.push(go);
+    else go();
+  }
+
+  /** Asks the server. `facts` turns the result into facts for the trace. */
+  request<T>(
+    call: Call,
+    run: () => Promise<T>,
+    facts?: (value: T) => Readonly<Record<string, unknown>>,
+  ): Promise<T> {
+    const { recorder, gate, name, clock } = this.#parts;
+    const number = recorder.call(name, call);
+    const startMs = clock.monotonic();
+    this.#parked.set(number, { op: call.op, about: call.about, sinceMs: recorder.nowMs });
+    return new Promise<T>((resolve, reject) => {
+      let isOver = false;
+      let isSent = false;
+      let timer: Timer | undefined;
+      const end = (finish: () => void): void => {
+        if (isOver) return;
+        isOver = true;
+        timer?.cancel();
+        gate.pass(() => {
+          this.#parked.delete(number);
+          finish();
+        });
+      };
+      const fail = (error: unknown): void => {
+        end(() => {
+          recorder.failed(name, call, { number, code: errorCode(error) });
+          reject(error);
+        });
+      };
+      const succeed = (value: T): void => {
+        end(() => {
+          recorder.done(name, call, { number, value, facts });
+          resolve(value);
+        });
+      };
+      // Only what gets no answer needs a timer: everything else ends by itself.
+      const unanswered = (): void => {
+        const leftMs = call.timeoutMs - (clock.monotonic() - startMs);
+        timer ??= clock.setTimer(
+          () =>
+            fail(isSent ? timeoutError(`${call.op} ${call.about}`, call.timeoutMs) : notSent(call)),
+          Math.max(0, leftMs),
+        );
+      };
+      const out = (): void => {
+        if (isOver) return;
+        isSent = true;
+        const epoch = this.#epoch;
+        const back = (arrive: () => void): void => {
+          if (epoch !== this.#epoch) unanswered();
+          else this.#travel("back", { arrive, lost: unanswered }, "dropReply");
+        };
+        const atServer = (): void => {
+          run().then(
+            (value) => back(() => succeed(value)),
+            (error: unknown) => back(() => fail(error)),
+          );
+        };
+        this.#travel("out", { arrive: atServer, lost: unanswered }, "dropRequest");
+        if (call.repeatable) this.#maybeTwice(run, "dropRequest");
+      };
+      if (this.isDown) unanswered();
+      this.whenUp(out);
+    });
+  }
+
+  /** Sends something whose end the process does not wait for. */
+  send(call: Call, run: () => Promise<void>): Promise<void> {
+    const { recorder, gate, name } = this.#parts;
+    const number = recorder.call(name, call);
+    // Nothing can be under way: the caller may as well hear what the server says.
+    if (this.isInstant && !this.isDown && !this.#chance("dropSettle")) {
+      return gate.through(
+        run().then(
+          () => recorder.done(name, call, { number, value: undefined, facts: undefined }),
+          (error: unknown) => {
+            recorder.failed(name, call, { number, code: errorCode(error) });
+            throw error;
+          },
+        ),
+      );
+    }
+    recorder.done(name, call, { number, value: undefined, facts: undefined });
+    this.whenUp(() => {
+      this.#sendOnce(run, "dropSettle");
+      this.#maybeTwice(run, "dropSettle");
+    });
+    return Promise.resolve();
+  }
+
+  /** Something comes from the server by itself; `drop` says by which fault it may be lost. */
+  deliver(leg: Leg, drop?: "dropDelivery"): void {
+    this.#travel("back", leg, drop);
+  }
+
+  /** The process answers a request. */
+  reply(leg: Leg): void {
+    this.#travel("out", leg, "dropReply");
+  }
+
+  /** Lets a delivery lie for a while, if that is its fate. */
+  dally(go: () => void): void {
+    const { faults, draws, name, clock, recorder } = this.#parts;
+    const { slow } = faults;
+    if (slow === undefined || !draws.chance(`${name}/slow`, slow.chance)) {
+      go();
+      return;
+    }
+    const forMs = draws.between(`${name}/slowFor`, slow.forMs[0], slow.forMs[1]);
+    recorder.fault(name, "slow", { forMs });
+    clock.setTimer(go, forMs);
+  }
+
+  #maybeTwice(run: () => Promise<unknown>, drop: DropFault): void {
+    if (this.#chance("duplicate")) this.#sendOnce(run, drop);
+  }
+
+  #sendOnce(run: () => Promise<unknown>, drop: DropFault): void {
+    const arrive = (): void => {
+      run().catch(() => undefined);
+    };
+    this.#travel("out", { arrive, lost: () => undefined }, drop);
+  }
+
+  #chance(fault: "duplicate" | DropFault): boolean {
+    const { draws, faults, name, recorder } = this.#parts;
+    if (!draws.chance(`${name}/${fault}`, faults[fault])) return false;
+    recorder.fault(name, fault, {});
+    return true;
+  }
+
+  #travel(direction: "out" | "back", leg: Leg, drop: DropFault | undefined): void {
+    const { draws, faults, name, world } = this.#parts;
+    if (this.isDown || (drop !== undefined && this.#chance(drop))) {
+      leg.lost();
+      return;
+    }
+    const [minMs, maxMs] = faults.delayMs;
+    if (maxMs === 0) {
+      leg.arrive();
+      return;
+    }
+    const nowMs = world.monotonic();
+    let atMs = nowMs + draws.between(`${name}/${direction}`, minMs, maxMs);
+    const lastMs = direction === "out" ? this.#lastOutMs : this.#lastBackMs;
+    if (atMs < lastMs && !draws.chance(`${name}/reorder`, faults.reorder)) atMs = lastMs;
+    if (direction === "out") this.#lastOutMs = Math.max(atMs, lastMs);
+    else this.#lastBackMs = Math.max(atMs, lastMs);
+    const epoch = this.#epoch;
+    world.setTimer(() => {
+      if (this.#epoch === epoch) leg.arrive();
+      else leg.lost();
+    }, atMs - nowMs);
+  }
+}
+
+type DropFault = "dropRequest" | "dropReply" | "dropSettle" | "dropDelivery";
+
+function notSent({ op, about, timeoutMs }: Call): BusError {
+  return new BusError(
+    "DISCONNECTED",
+    `${op} ${about}: the server was away for ${timeoutMs} ms; nothing was sent`,
+    { details: { outcome: "notSent" } },
+  );
+}

@@ -1,0 +1,104 @@
+import type { Clock } from "@busbar/core";
+import type { Draws } from "./draws.ts";
+import type { Call } from "./link.ts";
+import type { TraceEvent } from "./trace.ts";
+
+const NO_FACTS: Readonly<Record<string, unknown>> = Object.freeze({});
+
+interface Outcome<T> {
+  readonly number: number;
+  readonly value: T;
+  readonly facts: ((value: T) => Readonly<Record<string, unknown>>) | undefined;
+}
+
+/** Counts of a run. */
+export interface RunCounts {
+  /** Operations that processes began. */
+  readonly calls: number;
+  /** Messages, events, requests and replies that reached them. */
+  readonly deliveries: number;
+  /** Faults that happened, by kind. */
+  readonly faults: Readonly<Record<string, number>>;
+}
+
+/** Writes down what happens, and shows it to whoever watches. */
+export class Recorder {
+  readonly #clock: Clock;
+  readonly #draws: Draws;
+  readonly #watchers: readonly ((event: TraceEvent) => void)[];
+  readonly #startMs: number;
+  readonly #faults: Record<string, number> = {};
+  #calls = 0;
+  #deliveries = 0;
+
+  constructor(clock: Clock, draws: Draws, watchers: readonly ((event: TraceEvent) => void)[]) {
+    this.#clock = clock;
+    this.#draws = draws;
+    this.#watchers = watchers;
+    this.#startMs = clock.monotonic();
+  }
+
+  /** The world's time since its start. */
+  get nowMs(): number {
+    return this.#clock.monotonic() - this.#startMs;
+  }
+
+  get counts(): RunCounts {
+    return { calls: this.#calls, deliveries: this.#deliveries, faults: { ...this.#faults } };
+  }
+
+  /** Whether anybody looks at events: else nobody needs their facts. */
+  get isWatched(): boolean {
+    return this.#watchers.length > 0;
+  }
+
+  /** A process begins an operation. @returns its number */
+  call(process: string, { op, about, data = NO_FACTS }: Call): number {
+    this.#calls += 1;
+    this.#emit({ type: "call", process, op, about, call: this.#calls, data });
+    return this.#calls;
+  }
+
+  /** It has its result. */
+  done<T>(process: string, { op, about }: Call, { number, value, facts }: Outcome<T>): void {
+    const data = this.isWatched && facts !== undefined ? facts(value) : NO_FACTS;
+    this.#emit({ type: "result", process, op, about, call: number, data });
+  }
+
+  /** It failed. */
+  failed(
+    process: string,
+    { op, about }: Call,
+    failure: { readonly number: number; readonly code: string | undefined },
+  ): void {
+    const { number, code } = failure;
+    this.#emit({ type: "error", process, op, about, call: number, data: { code } });
+  }
+
+  /** Something reached a process. */
+  delivered(process: string, op: string, about: string, facts: () => TraceEvent["data"]): void {
+    this.#deliveries += 1;
+    const data = this.isWatched ? facts() : NO_FACTS;
+    this.#emit({ type: "deliver", process, op, about, call: 0, data });
+  }
+
+  /** A fault happens. */
+  fault(process: string, op: string, data: TraceEvent["data"]): void {
+    this.#faults[op] = (this.#faults[op] ?? 0) + 1;
+    this.#emit({ type: "fault", process, op, about: "", call: 0, data });
+  }
+
+  /** Something else. */
+  note(process: string, op: string, data: TraceEvent["data"] = NO_FACTS): void {
+    this.#emit({ type: "note", process, op, about: "", call: 0, data });
+  }
+
+  #emit(event: Omit<TraceEvent, "atMs">): void {
+    const atMs = this.nowMs;
+    this.#draws.mix(atMs);
+    this.#draws.mix(event.call);
+    if (this.#watchers.length === 0) return;
+    const full = { atMs, ...event };
+    for (const watch of this.#watchers) watch(full);
+  }
+}

@@ -1,0 +1,94 @@
+import type { AckOptions, ClaimedJob, Headers, JobLease, JobNakOptions } from "@busbar/core";
+import { alreadySettled, DEFAULT_TIMEOUT_MS } from "@busbar/core/adapter";
+import type { MemoryClaimedJob } from "../memory-claimed-job.ts";
+import type { Call, Link } from "./link.ts";
+
+/** A claimed job that came over a {@link Link}. */
+export class SimClaimedJob implements ClaimedJob {
+  readonly #link: Link;
+  readonly #inner: MemoryClaimedJob;
+  #isSettled = false;
+
+  constructor(link: Link, inner: MemoryClaimedJob) {
+    this.#link = link;
+    this.#inner = inner;
+  }
+
+  get id(): string {
+    return this.#inner.id;
+  }
+
+  get queue(): string {
+    return this.#inner.queue;
+  }
+
+  get payload(): Uint8Array {
+    return this.#inner.payload;
+  }
+
+  get headers(): Headers {
+    return this.#inner.headers;
+  }
+
+  get dedupKey(): string | undefined {
+    return this.#inner.dedupKey;
+  }
+
+  get priority(): number {
+    return this.#inner.priority;
+  }
+
+  get attempt(): number {
+    return this.#inner.attempt;
+  }
+
+  get maxAttempts(): number {
+    return this.#inner.maxAttempts;
+  }
+
+  get fence(): number {
+    return this.#inner.fence;
+  }
+
+  get enqueuedAtMs(): number {
+    return this.#inner.enqueuedAtMs;
+  }
+
+  get lease(): JobLease {
+    return this.#inner.lease;
+  }
+
+  async heartbeat(options?: { readonly leaseMs?: number }): Promise<void> {
+    this.#check();
+    await this.#link.request(this.#call("job.heartbeat"), () => this.#inner.heartbeat(options));
+  }
+
+  async ack(options?: AckOptions): Promise<void> {
+    await this.#settle("job.ack", options?.confirm ?? false, () => this.#inner.ack());
+  }
+
+  async nak(options?: JobNakOptions): Promise<void> {
+    await this.#settle("job.nak", false, () => this.#inner.nak(options));
+  }
+
+  async deadLetter(reason: string): Promise<void> {
+    await this.#settle("job.deadLetter", true, () => this.#inner.deadLetter(reason));
+  }
+
+  async #settle(op: string, confirm: boolean, run: () => Promise<void>): Promise<void> {
+    this.#check();
+    this.#isSettled = true;
+    const call = this.#call(op);
+    await (confirm ? this.#link.request(call, run) : this.#link.send(call, run));
+  }
+
+  #check(): void {
+    if (this.#isSettled) throw alreadySettled(`attempt ${this.attempt} of job ${this.id}`);
+    this.#inner.checkTime();
+  }
+
+  #call(op: string): Call {
+    const { queue, id, attempt, fence } = this.#inner;
+    return { op, about: queue, data: { id, attempt, fence }, timeoutMs: DEFAULT_TIMEOUT_MS };
+  }
+}
