@@ -1,6 +1,6 @@
 export type { StreamLimits } from "./engine/stream.ts";
 export { busBackend } from "./memory-backend.ts";
-export { MemoryServer, type MemoryServerOptions } from "./memory-server.ts";
+export { type CrashOptions, MemoryServer, type MemoryServerOptions } from "./memory-server.ts";
 export type { MemoryServerStats } from "./server-stats.ts";
 export type { Checker, FinalState } from "./sim/checker.ts";
 export type { Draw } from "./sim/draws.ts";

@@ -66,6 +66,10 @@ export class MemoryWatch implements KvWatch, Owned, BucketWatcher {
     this.#lastRevision = record.revision;
   }
 
+  rewound(revision: number): void {
+    this.#lastRevision = Math.min(this.#lastRevision, revision);
+  }
+
   bucketDeleted(): void {
     const { name } = this.#bucket;
     this.#leave();

@@ -12,6 +12,11 @@ export class Bag<T extends Bagged> {
     return this.#items.length;
   }
 
+  /** All of them, until the next change. */
+  get items(): readonly T[] {
+    return this.#items;
+  }
+
   /** Adds one that is in no bag. */
   add(item: T): void {
     item.bagSlot = this.#items.length;

@@ -2,6 +2,7 @@ import { BusError } from "@busbar/core";
 import { revisionConflict, type ResolvedBucketOptions } from "@busbar/core/adapter";
 import { Deadline } from "./deadlines.ts";
 import type { EngineContext } from "./engine-context.ts";
+import type { Journal } from "./journal.ts";
 import { SortedKeys } from "./sorted-keys.ts";
 
 /** One write to a key, or its removal. In the bucket's list by revision as long as it is kept. */
@@ -38,6 +39,8 @@ export class KvRecord extends Deadline {
 /** Who is told of every write. */
 export interface BucketWatcher {
   written(record: KvRecord): void;
+  /** The writes after this revision were lost: their revisions are given again. */
+  rewound(revision: number): void;
   /** The bucket was deleted. */
   bucketDeleted(): void;
 }
@@ -55,6 +58,8 @@ export class Bucket {
   #newest: KvRecord | undefined;
   #revision = 0;
   #bytes = 0;
+  /** Whether writes were lost in the crash from which it recovers. */
+  #hasLost = false;
 
   constructor(name: string, options: ResolvedBucketOptions, context: EngineContext) {
     this.name = name;
@@ -150,6 +155,24 @@ export class Bucket {
     for (const watcher of watchers) watcher.bucketDeleted();
   }
 
+  /** The server has crashed and is back. */
+  recover(): void {
+    if (!this.#hasLost) return;
+    this.#hasLost = false;
+    const { deadlines } = this.#context;
+    const kept = [...this.#past.values()].flat();
+    kept.sort((one, other) => one.revision - other.revision);
+    this.#oldest = undefined;
+    this.#newest = undefined;
+    this.#bytes = 0;
+    for (const record of kept) {
+      record.newer = undefined;
+      this.#remember(record);
+      if (record.dueMs > 0) deadlines.set(record, record.dueMs);
+    }
+    for (const watcher of this.#watchers) watcher.rewound(this.#revision);
+  }
+
   /** The time of a record is over. */
   recordOver(record: KvRecord): void {
     const past = this.#past.get(record.key) as KvRecord[];
@@ -170,8 +193,9 @@ export class Bucket {
   }
 
   #write(key: string, value: Uint8Array | undefined, ttlMs: number): KvRecord {
-    const { clock, deadlines } = this.#context;
+    const { clock, deadlines, journal } = this.#context;
     const past = this.#past.get(key);
+    const before = journal && past?.slice();
     const superseded =
       past !== undefined && past.length >= this.options.history ? past[0] : undefined;
     if (value !== undefined) this.#checkRoom(sizeOf(key, value), superseded);
@@ -196,8 +220,30 @@ export class Bucket {
     }
     const lifeMs = shorter(ttlMs, this.options.ttlMs);
     if (lifeMs > 0) deadlines.set(record, deadlines.nowMs + lifeMs);
+    if (journal) this.#journalWrite(journal, record, before ?? []);
     for (const watcher of this.#watchers) watcher.written(record);
     return record;
+  }
+
+  /** `before` is what was kept of the key before this write. */
+  #journalWrite(journal: Journal, record: KvRecord, before: readonly KvRecord[]): void {
+    const { deadlines } = this.#context;
+    const { key } = record;
+    journal.add("write", record.writtenMs, () => {
+      // Newest first, so what came after it is undone. Its neighbours and bytes: see recover.
+      this.#hasLost = true;
+      this.#revision = record.revision - 1;
+      deadlines.clear(record);
+      const isOver = ({ dueMs }: KvRecord): boolean => dueMs > 0 && dueMs <= deadlines.nowMs;
+      const last = before.at(-1);
+      const past = last && !isOver(last) ? before.filter((one) => !isOver(one)) : [];
+      const hadValue = this.get(key) !== undefined;
+      if (past.length > 0) this.#past.set(key, past);
+      else this.#past.delete(key);
+      const hasValue = this.get(key) !== undefined;
+      if (hadValue && !hasValue) this.#sorted.remove(key);
+      if (hasValue && !hadValue) this.#sorted.add(key);
+    });
   }
 
   #checkRoom(bytes: number, superseded: KvRecord | undefined): void {

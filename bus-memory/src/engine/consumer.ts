@@ -1,10 +1,11 @@
 import type { Clock, StartFrom } from "@busbar/core";
-import { compilePattern, hasWildcard } from "@busbar/core/adapter";
 import { Bag } from "./bag.ts";
+import { Cursor } from "./cursor.ts";
 import { DeadLetterStore } from "./dead-letter-store.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Delivery, type DeliveryOwner } from "./delivery.ts";
 import { Fifo } from "./fifo.ts";
+import type { Journal } from "./journal.ts";
 import { Member, type MemberOwner, type MemberSink } from "./member.ts";
 import type { StoredMessage } from "./stored-message.ts";
 import type { Stream } from "./stream.ts";
@@ -24,6 +25,7 @@ export interface ConsumerContext {
   readonly stream: Stream;
   readonly deadlines: Deadlines;
   readonly clock: Clock;
+  readonly journal: Journal | undefined;
 }
 
 /** The reason of a dead letter after the last delivery. */
@@ -39,24 +41,17 @@ export class Consumer implements DeliveryOwner, MemberOwner {
   readonly options: ConsumerOptions;
   readonly deadLetters: DeadLetterStore<StoredMessage> = new DeadLetterStore();
   readonly #context: ConsumerContext;
-  readonly #matches: ((subject: string) => boolean) | undefined;
+  readonly #cursor: Cursor;
   readonly #members = new Set<Member>();
   readonly #unsettled = new Bag<Delivery>();
   #row = new Fifo<Member>();
   #again = new Fifo<Delivery>();
-  /** The first sequence that was not looked at. */
-  #position: number;
-  /** Whether nothing in the stream from the position on is for us: then the position may lag. */
-  #caughtUp = false;
-  #lineHint = 0;
+  #isDeleted = false;
 
   constructor(options: ConsumerOptions, context: ConsumerContext) {
     this.options = options;
     this.#context = context;
-    const { pattern } = options;
-    // A literal pattern walks its subject's own line and matches nothing.
-    this.#matches = hasWildcard(pattern) ? cached(compilePattern(pattern)) : undefined;
-    this.#position = startOf(options.from, context.stream);
+    this.#cursor = new Cursor(context.stream, options.pattern, options.from);
   }
 
   /** How many subscriptions share it. */
@@ -67,6 +62,11 @@ export class Consumer implements DeliveryOwner, MemberOwner {
   /** How many messages are on their way: buffered, held, waiting again or delayed. */
   get unsettledCount(): number {
     return this.#unsettled.size;
+  }
+
+  /** Whether nothing is on its way and nothing in the stream is left for it. */
+  get isAtRest(): boolean {
+    return this.#cursor.isCaughtUp && this.#unsettled.size === 0;
   }
 
   /** A new subscription. */
@@ -98,12 +98,8 @@ export class Consumer implements DeliveryOwner, MemberOwner {
 
   /** A message was just stored that is for this consumer. */
   offer(sequence: number): void {
-    if (!this.#caughtUp || sequence < this.#position) return;
-    this.#position = sequence;
-    this.#caughtUp = this.#row.size > 0;
-    if (!this.#caughtUp) return;
-    // Somebody has room, so nothing waits to be delivered again.
-    this.#position += 1;
+    // If somebody has room, nothing waits to be delivered again.
+    if (!this.#cursor.arrived(sequence, this.#row.size > 0)) return;
     this.#give(this.#newDelivery(this.#context.stream.get(sequence) as StoredMessage));
   }
 
@@ -128,6 +124,7 @@ export class Consumer implements DeliveryOwner, MemberOwner {
     this.#unsettled.remove(delivery);
     delivery.state = "done";
     this.#release(delivery);
+    if (this.#context.journal) this.#journalFinish(this.#context.journal, delivery);
     this.#pump();
   }
 
@@ -168,19 +165,40 @@ export class Consumer implements DeliveryOwner, MemberOwner {
     this.#pump();
   }
 
+  /**
+   * The server has crashed and is back: what was buffered goes again, in the order of the stream,
+   * what was held stays held, and what became of lost messages is gone.
+   */
+  recover(): void {
+    const { deadlines, stream } = this.#context;
+    for (const member of this.#members) {
+      deadlines.clear(member);
+      for (const delivery of member.buffer.drain()) this.#takeBack(member, delivery);
+    }
+    const { nextSequence } = stream;
+    for (const delivery of this.#unsettled.drain()) {
+      if (delivery.message.sequence < nextSequence) this.#unsettled.add(delivery);
+      else this.#drop(delivery);
+    }
+    this.deadLetters.removeWhere(({ origin }) => origin.sequence >= nextSequence);
+    const again = this.#again.drain().filter(({ state }) => state === "waiting");
+    again.sort((one, other) => one.message.sequence - other.message.sequence);
+    for (const delivery of again) this.#again.push(delivery);
+    this.#cursor.rewind();
+    for (const member of this.#members) this.#enterRow(member);
+    this.#pump();
+  }
+
   /** Ends it: deliveries come to nothing, members are told. */
   delete(): void {
     const { deadlines } = this.#context;
+    this.#isDeleted = true;
     const members = [...this.#members];
     for (const member of members) member.isOpen = false;
     this.#members.clear();
     this.#again.clear();
     this.#row.clear();
-    for (const delivery of this.#unsettled.drain()) {
-      deadlines.clear(delivery);
-      if (delivery.state === "held") this.#release(delivery);
-      delivery.state = "gone";
-    }
+    for (const delivery of this.#unsettled.drain()) this.#drop(delivery);
     this.deadLetters.clear();
     for (const member of members) {
       member.inRow = false;
@@ -227,36 +245,8 @@ export class Consumer implements DeliveryOwner, MemberOwner {
   #next(): Delivery | undefined {
     const again = this.#again.shift();
     if (again !== undefined) return again;
-    if (this.#caughtUp) return undefined;
-    const message = this.#matches === undefined ? this.#nextOnSubject() : this.#nextMatch();
-    if (message !== undefined) {
-      this.#position = message.sequence + 1;
-      return this.#newDelivery(message);
-    }
-    this.#caughtUp = true;
-    this.#position = Math.max(this.#position, this.#context.stream.nextSequence);
-    return undefined;
-  }
-
-  #nextOnSubject(): StoredMessage | undefined {
-    const { stream } = this.#context;
-    const line = stream.line(this.options.pattern);
-    if (line === undefined) return undefined;
-    const index = line.indexFrom(this.#position, this.#lineHint);
-    const sequence = line.at(index);
-    if (sequence === undefined) return undefined;
-    this.#lineHint = index + 1;
-    return stream.get(sequence);
-  }
-
-  #nextMatch(): StoredMessage | undefined {
-    const { stream } = this.#context;
-    const { nextSequence } = stream;
-    let sequence = Math.max(this.#position, stream.firstSequence);
-    for (; sequence < nextSequence; sequence++) {
-      if (this.#matches?.(stream.subjectOf(sequence))) return stream.get(sequence);
-    }
-    return undefined;
+    const message = this.#cursor.next();
+    return message && this.#newDelivery(message);
   }
 
   #newDelivery(message: StoredMessage): Delivery {
@@ -303,10 +293,28 @@ export class Consumer implements DeliveryOwner, MemberOwner {
     if (member.held === 0) member.sink.idle();
   }
 
+  /** Its message or its consumer is no more. */
+  #drop(delivery: Delivery): void {
+    this.#context.deadlines.clear(delivery);
+    if (delivery.state === "held") this.#release(delivery);
+    delivery.state = "gone";
+  }
+
   #takeBack(member: Member, delivery: Delivery): void {
     member.inFlight -= 1;
     delivery.member = undefined;
     this.#wait(delivery);
+  }
+
+  #journalFinish(journal: Journal, delivery: Delivery): void {
+    const { deadlines } = this.#context;
+    journal.add("settle", deadlines.nowMs, () => {
+      if (this.#isDeleted) return;
+      // Nobody has it any more, but the server waits for its settle as before.
+      delivery.state = "held";
+      this.#unsettled.add(delivery);
+      deadlines.set(delivery, delivery.dueMs);
+    });
   }
 
   #enterRow(member: Member): void {
@@ -342,25 +350,4 @@ export class Consumer implements DeliveryOwner, MemberOwner {
       origin: message,
     });
   }
-}
-
-function startOf(from: StartFrom, stream: Stream): number {
-  if (from === "all") return 1;
-  if (from === "new") return stream.nextSequence;
-  return "sequence" in from ? from.sequence : stream.firstAt(from.timeMs);
-}
-
-const MAX_CACHED = 4_096;
-
-function cached(matches: (subject: string) => boolean): (subject: string) => boolean {
-  const known = new Map<string, boolean>();
-  return (subject) => {
-    let result = known.get(subject);
-    if (result === undefined) {
-      result = matches(subject);
-      if (known.size >= MAX_CACHED) known.clear();
-      known.set(subject, result);
-    }
-    return result;
-  };
 }

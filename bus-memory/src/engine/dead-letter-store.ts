@@ -64,6 +64,11 @@ export class DeadLetterStore<Origin> {
     return size;
   }
 
+  /** Takes those out for which `isGone`. */
+  removeWhere(isGone: (letter: StoredDeadLetter<Origin>) => boolean): void {
+    for (const { letter } of this.#byId.values()) if (isGone(letter)) this.remove(letter.id);
+  }
+
   /** A page, and where the next one begins. @throws BusError `INVALID_ARGUMENT` */
   page(
     after: string | undefined,

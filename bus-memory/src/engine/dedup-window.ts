@@ -34,12 +34,18 @@ export class DedupWindow<T> {
     this.#byAge.push(seen);
   }
 
+  /** Forgets an id that was remembered with `value`, if it still is. */
+  remove(id: string, value: T): void {
+    if (this.#seen.get(id)?.value === value) this.#seen.delete(id);
+  }
+
   #forget(nowMs: number): void {
     for (;;) {
       const oldest = this.#byAge.peek();
       if (oldest === undefined || oldest.untilMs > nowMs) return;
       this.#byAge.shift();
-      this.#seen.delete(oldest.id);
+      // It may have been removed, and remembered anew since.
+      if (this.#seen.get(oldest.id) === oldest) this.#seen.delete(oldest.id);
     }
   }
 }

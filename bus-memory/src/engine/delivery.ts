@@ -17,7 +17,8 @@ export interface DeliveryOwner {
  * *held* -> ack, term, or the last chance is over -> *done*;
  * *held* -> ack wait over, or nak -> *waiting*, or *delayed* until the nak's delay is over;
  * *buffered* -> its member closes or stalls -> *waiting*;
- * any -> its consumer is deleted -> *gone*.
+ * *done* -> the server crashes and has lost the settle -> *held*, by nobody;
+ * any -> its consumer is deleted, or its message lost in a crash -> *gone*.
  */
 export class Delivery extends Deadline {
   readonly message: StoredMessage;

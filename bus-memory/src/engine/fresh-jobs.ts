@@ -93,6 +93,26 @@ export class FreshJobs {
     return job;
   }
 
+  /** Drops those with this number or a greater one. */
+  dropFrom(number: number): void {
+    let chunk: Chunk | undefined = this.#head;
+    let place = this.#first;
+    for (let kept = 0; kept < this.#size; kept++, place++) {
+      if (place === chunk.capacity) {
+        chunk = chunk.next as Chunk;
+        place = 0;
+      }
+      if ((chunk.numbers[place * STRIDE] as number) < number) continue;
+      this.#size = kept;
+      chunk.next = undefined;
+      chunk.slabs.length = place;
+      for (let lost = place; lost < chunk.capacity; lost++) chunk.extras?.delete(lost);
+      this.#tail = chunk;
+      this.#end = place;
+      return;
+    }
+  }
+
   #toJob({ numbers, slabs, extras }: Chunk, place: number): StoredJob {
     const at = place * STRIDE;
     const { headers, dedupKey } = extras?.get(place) ?? NO_EXTRAS;

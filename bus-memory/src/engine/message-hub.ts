@@ -3,6 +3,7 @@ import { sequenceConflict } from "@busbar/core/adapter";
 import { Consumer, type ConsumerOptions } from "./consumer.ts";
 import { DedupWindow } from "./dedup-window.ts";
 import type { EngineContext } from "./engine-context.ts";
+import type { Journal } from "./journal.ts";
 import { Router } from "./router.ts";
 import { Stream } from "./stream.ts";
 import { SubjectTree } from "./subject-tree.ts";
@@ -58,7 +59,8 @@ export class MessageHub {
   publish(publication: Publication): { readonly sequence: number; readonly duplicate: boolean } {
     const { subject, payload, headers, messageId, expectedLastSequence } = publication;
     const { stream } = this;
-    const { nowMs } = this.#context.deadlines;
+    const { journal, deadlines } = this.#context;
+    const { nowMs } = deadlines;
     if (messageId !== undefined) {
       const first = this.#dedup.find(messageId, nowMs);
       if (first !== undefined) return { sequence: first, duplicate: true };
@@ -71,6 +73,7 @@ export class MessageHub {
     }
     const sequence = stream.append(subject, payload, headers);
     if (messageId !== undefined) this.#dedup.add(messageId, sequence, nowMs);
+    if (journal) this.#journalPublish(journal, sequence, messageId);
     for (const consumer of this.#interested.match(subject)) consumer.offer(sequence);
     if (this.live.size > 0) this.notify(subject, payload, headers);
     return { sequence, duplicate: false };
@@ -88,8 +91,8 @@ export class MessageHub {
 
   /** A new consumer. */
   addConsumer(options: ConsumerOptions): Consumer {
-    const { clock, deadlines } = this.#context;
-    const consumer = new Consumer(options, { stream: this.stream, clock, deadlines });
+    const { clock, deadlines, journal } = this.#context;
+    const consumer = new Consumer(options, { stream: this.stream, clock, deadlines, journal });
     this.#interested.add(options.pattern, consumer);
     if (options.durable !== undefined) this.#durables.set(options.durable, consumer);
     return consumer;
@@ -101,5 +104,18 @@ export class MessageHub {
     this.#interested.remove(pattern, consumer);
     if (durable !== undefined) this.#durables.delete(durable);
     consumer.delete();
+  }
+
+  /** The server has crashed and is back. */
+  recover(): void {
+    for (const consumer of this.#interested.values()) consumer.recover();
+  }
+
+  #journalPublish(journal: Journal, sequence: number, messageId: string | undefined): void {
+    journal.add("write", this.#context.deadlines.nowMs, () => {
+      // Newest first: it is the last one by now. What became of it goes in recover.
+      this.stream.loseLast();
+      if (messageId !== undefined) this.#dedup.remove(messageId, sequence);
+    });
   }
 }

@@ -17,7 +17,8 @@ interface Chunk {
 }
 
 /**
- * Messages by consecutive sequences from 1 on; the oldest can be dropped.
+ * Messages by consecutive sequences from 1 on; the oldest can be dropped, and the newest, whose
+ * sequence is then given again.
  *
  * Millions may be kept for long. As objects they would be moved and marked by every collection of
  * garbage, so that each operation would cost the more, the more is stored. So they are in columns,
@@ -109,6 +110,18 @@ export class MessageLog {
     if (place < CHUNK_SIZE - 1) return;
     this.#chunks.shift();
     this.#droppedChunks += 1;
+  }
+
+  /** Drops the newest message; if limits have dropped it before, its sequence alone comes back. */
+  dropLast(): void {
+    const index = --this.#next - 1;
+    if (this.#first <= this.#next) {
+      this.#chunk(index)?.headers?.delete(index % CHUNK_SIZE);
+      return;
+    }
+    this.#first = this.#next;
+    this.#chunks.length = 0;
+    this.#droppedChunks = Math.floor(index / CHUNK_SIZE);
   }
 
   #chunk(index: number): Chunk | undefined {

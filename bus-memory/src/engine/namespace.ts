@@ -33,7 +33,14 @@ export class Namespace {
     this.#context = context;
     this.hub = new MessageHub(context, dedupWindowMs);
     this.leases = new LeaseBook(context.deadlines);
-    this.#queueContext = { engine: context, dedupWindowMs, nextNumber: () => ++this.#jobs };
+    this.#queueContext = {
+      engine: context,
+      dedupWindowMs,
+      nextNumber: () => ++this.#jobs,
+      loseNumber: (number) => {
+        if (number === this.#jobs) this.#jobs -= 1;
+      },
+    };
   }
 
   /** The buckets. */
@@ -95,6 +102,13 @@ export class Namespace {
     queue.delete();
     if (queue.waiterCount === 0) this.#queues.delete(name);
     return true;
+  }
+
+  /** The server has crashed and is back. Lease records were written through: none is lost. */
+  recover(): void {
+    this.hub.recover();
+    for (const queue of this.#queues.values()) queue.recover();
+    for (const bucket of this.#buckets.values()) bucket.recover();
   }
 
   #newQueue(name: string): Queue {

@@ -1,8 +1,9 @@
 import type { QueueStats } from "@busbar/core";
 import { Bag } from "./bag.ts";
-import { DeadLetterStore } from "./dead-letter-store.ts";
+import { DeadLetterStore, type StoredDeadLetter } from "./dead-letter-store.ts";
 import { DedupWindow } from "./dedup-window.ts";
 import type { EngineContext } from "./engine-context.ts";
+import type { Journal } from "./journal.ts";
 import { ReadyJobs } from "./ready-jobs.ts";
 import { type JobContent, StoredJob } from "./stored-job.ts";
 import { type JobHolder, JobTerm, type JobTermOwner } from "./job-term.ts";
@@ -27,7 +28,12 @@ export interface QueueContext {
   readonly dedupWindowMs: number;
   /** Numbers jobs: grows over all queues of a namespace. */
   readonly nextNumber: () => number;
+  /** Takes a number back: it is given again if no other was given since. */
+  readonly loseNumber: (number: number) => void;
 }
+
+/** Holds the leases of jobs whose settle was lost: whoever had them has them no more. */
+const NOBODY: JobHolder = { released: () => undefined };
 
 /** The reason of a dead letter after the last attempt. */
 export const MAX_ATTEMPTS = "max attempts";
@@ -47,6 +53,10 @@ export class Queue implements JobTermOwner {
   #left = 0;
   #fence = 0;
   #isPaused = false;
+  /** How often it was emptied: what comes from before must not come back. */
+  #purges = 0;
+  /** Jobs with this number or a greater one were lost in the crash from which it recovers. */
+  #lostFrom = Number.POSITIVE_INFINITY;
   /** Whether it was used since it was made or deleted. */
   exists = false;
 
@@ -83,7 +93,7 @@ export class Queue implements JobTermOwner {
     content: JobContent,
     delayMs: number,
   ): { readonly id: string; readonly duplicate: boolean } {
-    const { arena, deadlines } = this.#context.engine;
+    const { arena, deadlines, journal } = this.#context.engine;
     const { dedupKey } = content;
     if (dedupKey !== undefined) {
       const first = this.#dedup.find(dedupKey, deadlines.nowMs);
@@ -95,6 +105,7 @@ export class Queue implements JobTermOwner {
     arena.write(payload);
     if (delayMs > 0) this.#delay(new StoredJob(number, content, arena), delayMs);
     else this.#ready.push(number, content, arena);
+    if (journal) this.#journalEnqueue(journal, number, dedupKey);
     return { id, duplicate: false };
   }
 
@@ -133,6 +144,8 @@ export class Queue implements JobTermOwner {
   /** Settles the job of a running lease for good. */
   finish(lease: JobTerm): void {
     this.#end(lease);
+    const { journal } = this.#context.engine;
+    if (journal) this.#journalFinish(journal, lease);
   }
 
   /** Settles it: again, unless this was its last attempt. */
@@ -154,7 +167,9 @@ export class Queue implements JobTermOwner {
   /** Settles it: to the dead letters. */
   giveUp(lease: JobTerm, reason: string): void {
     this.#end(lease);
-    this.#bury(lease.job, reason);
+    const letter = this.#bury(lease.job, reason);
+    const { journal } = this.#context.engine;
+    if (journal) this.#journalGiveUp(journal, lease, letter);
   }
 
   /** Brings a dead letter back: at the end, with all attempts to go. */
@@ -178,6 +193,7 @@ export class Queue implements JobTermOwner {
   /** Removes every job that is not dead. @returns how many. */
   purge(): number {
     const terms = this.#terms.drain();
+    this.#purges += 1;
     this.#leased = 0;
     this.#left = 0;
     for (const term of terms) {
@@ -195,6 +211,21 @@ export class Queue implements JobTermOwner {
     this.#dedup = new DedupWindow(this.#context.dedupWindowMs);
     this.#isPaused = false;
     this.exists = false;
+  }
+
+  /** The server has crashed and is back: lost jobs are gone, claims that wait go on. */
+  recover(): void {
+    const lostFrom = this.#lostFrom;
+    if (lostFrom !== Number.POSITIVE_INFINITY) {
+      this.#lostFrom = Number.POSITIVE_INFINITY;
+      this.#left -= this.#ready.dropFrom(lostFrom);
+      for (const term of this.#terms.items.filter(({ job }) => job.number >= lostFrom)) {
+        if (term.holder) this.#end(term);
+        else this.#removeTerm(term);
+      }
+      this.deadLetters.removeWhere(({ origin }) => origin.number >= lostFrom);
+    }
+    this.dispatch();
   }
 
   termOver(term: JobTerm): void {
@@ -236,12 +267,50 @@ export class Queue implements JobTermOwner {
     return leases;
   }
 
+  #journalEnqueue(journal: Journal, number: number, dedupKey: string | undefined): void {
+    journal.add("write", this.#context.engine.deadlines.nowMs, () => {
+      this.#context.loseNumber(number);
+      if (dedupKey !== undefined) this.#dedup.remove(dedupKey, String(number));
+      // Newest first: all from this one on are lost. Wherever they are, recover finds them.
+      this.#lostFrom = number;
+    });
+  }
+
+  #journalFinish(journal: Journal, lease: JobTerm): void {
+    const purges = this.#purges;
+    journal.add("settle", this.#context.engine.deadlines.nowMs, () => {
+      if (this.#purges === purges) this.#holdAgain(lease);
+    });
+  }
+
+  #journalGiveUp(journal: Journal, lease: JobTerm, letter: StoredDeadLetter<StoredJob>): void {
+    const purges = this.#purges;
+    // Lost with the writes: as long as its letter is there, nobody gets the job.
+    journal.add("write", this.#context.engine.deadlines.nowMs, () => {
+      if (this.#purges !== purges || this.deadLetters.get(letter.id) !== letter) return;
+      this.deadLetters.remove(letter.id);
+      this.#holdAgain(lease);
+    });
+  }
+
+  /** The settle was lost: to the server the lease runs on, though nobody has it any more. */
+  #holdAgain({ job, fence, dueMs }: JobTerm): void {
+    const lease = new JobTerm(this, job, { holder: NOBODY, fence });
+    this.#terms.add(lease);
+    this.#leased += 1;
+    this.#context.engine.deadlines.set(lease, dueMs);
+  }
+
   #end(lease: JobTerm): void {
-    this.#context.engine.deadlines.clear(lease);
-    this.#terms.remove(lease);
+    this.#removeTerm(lease);
     this.#leased -= 1;
     lease.state = "over";
     lease.holder?.released();
+  }
+
+  #removeTerm(term: JobTerm): void {
+    this.#context.engine.deadlines.clear(term);
+    this.#terms.remove(term);
   }
 
   #delay(job: StoredJob, delayMs: number): void {
@@ -256,9 +325,9 @@ export class Queue implements JobTermOwner {
     this.dispatch();
   }
 
-  #bury(job: StoredJob, reason: string): void {
+  #bury(job: StoredJob, reason: string): StoredDeadLetter<StoredJob> {
     const kept = job.detached();
-    this.deadLetters.add({
+    const letter = {
       id: job.id,
       subject: this.name,
       reason,
@@ -268,6 +337,8 @@ export class Queue implements JobTermOwner {
       publishedAtMs: job.enqueuedAtMs,
       deadAtMs: this.#context.engine.clock.now(),
       origin: kept,
-    });
+    };
+    this.deadLetters.add(letter);
+    return letter;
   }
 }

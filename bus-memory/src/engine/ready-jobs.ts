@@ -7,9 +7,9 @@ class Lane {
   /** Those that nobody had yet: nearly all. */
   readonly fresh: FreshJobs;
   /** Those that nobody had yet and that came late, by a delay or a replay: a heap by rank. */
-  readonly #late: StoredJob[] = [];
+  #late: StoredJob[] = [];
   /** Those that somebody had: a heap by rank. */
-  readonly #back: StoredJob[] = [];
+  #back: StoredJob[] = [];
 
   constructor(priority: number) {
     this.fresh = new FreshJobs(priority);
@@ -21,6 +21,17 @@ class Lane {
 
   add(job: StoredJob): void {
     siftUp(job.attempt > 0 ? this.#back : this.#late, job);
+  }
+
+  /** Drops those with this number or a greater one. @returns how many of them were left. */
+  dropFrom(number: number): number {
+    const isLeft = (job: StoredJob): boolean => job.wasLeft && job.number >= number;
+    const left = this.#back.filter(isLeft).length;
+    this.fresh.dropFrom(number);
+    // What is sorted is a heap.
+    this.#late = this.#late.filter((job) => job.number < number).sort(byRank);
+    this.#back = this.#back.filter((job) => job.number < number).sort(byRank);
+    return left;
   }
 
   /** There must be one. */
@@ -68,6 +79,22 @@ export class ReadyJobs {
     return job;
   }
 
+  /**
+   * Drops those with this number or a greater one.
+   * @returns how many of them their worker had left: see {@link StoredJob.wasLeft}
+   */
+  dropFrom(number: number): number {
+    let left = 0;
+    this.#size = 0;
+    this.#lanes.forEach((lane, priority) => {
+      if (lane === undefined) return;
+      left += lane.dropFrom(number);
+      this.#size += lane.size;
+      if (lane.size === 0) this.#filled &= ~(1 << priority);
+    });
+    return left;
+  }
+
   /** Removes all. @returns how many. */
   clear(): number {
     const size = this.#size;
@@ -87,6 +114,10 @@ export class ReadyJobs {
     }
     return lane;
   }
+}
+
+function byRank(one: StoredJob, other: StoredJob): number {
+  return one.rank - other.rank;
 }
 
 function siftUp(heap: StoredJob[], job: StoredJob): void {

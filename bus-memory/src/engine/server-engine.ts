@@ -3,6 +3,7 @@ import { optionsConflict } from "@busbar/core/adapter";
 import { Arena } from "./arena.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { EngineContext } from "./engine-context.ts";
+import { Journal, type LostWindows } from "./journal.ts";
 import { Namespace } from "./namespace.ts";
 import type { StreamLimits } from "./stream.ts";
 
@@ -18,6 +19,8 @@ export interface ServerEngineOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly streamLimits: StreamLimits;
+  /** How far back a crash can lose changes, in milliseconds; 0 for not at all. */
+  readonly unsyncedMs: number;
 }
 
 /** The engine of one simulated server: its time and its namespaces. */
@@ -27,6 +30,7 @@ export class ServerEngine implements EngineContext {
   readonly streamLimits: StreamLimits;
   readonly arena: Arena = new Arena();
   readonly deadlines: Deadlines;
+  readonly journal: Journal | undefined;
   readonly #namespaces = new Map<string, Namespace>();
   readonly #buses = new Set<AttachedBus>();
 
@@ -35,6 +39,7 @@ export class ServerEngine implements EngineContext {
     this.random = options.random;
     this.streamLimits = options.streamLimits;
     this.deadlines = new Deadlines(options.clock);
+    this.journal = options.unsyncedMs > 0 ? new Journal(options.unsyncedMs) : undefined;
   }
 
   /** The buses that use it. */
@@ -64,6 +69,15 @@ export class ServerEngine implements EngineContext {
       ]);
     }
     return existing;
+  }
+
+  /** Ends at once and is back at once, with what was on disk: all but the last of `lost`. */
+  crash(lost: LostWindows): void {
+    const nowMs = this.deadlines.tick();
+    this.journal?.undo(nowMs, lost);
+    for (const namespace of this.#namespaces.values()) namespace.recover();
+    // Of what came back the time may be over.
+    this.deadlines.tick();
   }
 
   /** A bus begins to use it. */

@@ -84,6 +84,22 @@ export class Stream {
     return sequence;
   }
 
+  /**
+   * Loses the newest message: its sequence is given again. What the limits have dropped for it does
+   * not come back.
+   */
+  loseLast(): void {
+    const last = this.#log.next - 1;
+    if (this.#log.size > 0) {
+      const subject = this.#log.subjectOf(last);
+      this.#bytes -= this.#log.lengthOf(last);
+      const line = this.#lines.get(subject);
+      line?.dropLast();
+      if (line?.isEmpty) this.#lines.delete(subject);
+    }
+    this.#log.dropLast();
+  }
+
   /** The sequence of the first message that was published at `timeMs` or later. */
   firstAt(timeMs: number): number {
     let low = this.#log.first;

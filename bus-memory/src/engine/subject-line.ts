@@ -36,6 +36,11 @@ export class SubjectLine {
     }
   }
 
+  /** Drops the newest. */
+  dropLast(): void {
+    this.#sequences.pop();
+  }
+
   /** The sequence at an index that {@link SubjectLine.indexFrom} gave. */
   at(index: number): number | undefined {
     return this.#sequences[index - this.#cut];
