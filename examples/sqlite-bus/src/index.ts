@@ -1,0 +1,3 @@
+export { busBackend } from "./bus.ts";
+export type { SqliteConfig } from "./config.ts";
+export { conformanceHarness } from "./harness.ts";
