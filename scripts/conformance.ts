@@ -49,4 +49,5 @@ function binaryAt(path: string): NatsServerBinary {
   return { path, version };
 }
 
-endProcess(await runCli(process.argv.slice(2), { harnessFor }));
+const program = "npm run conformance --";
+endProcess(await runCli(process.argv.slice(2), { harnessFor, program }));

@@ -5,14 +5,17 @@ import { readBuses } from "./docs/buses.ts";
 import { renderCapabilities, renderSkipped } from "./docs/capability-tables.ts";
 import { caseGroups, renderCases } from "./docs/case-lists.ts";
 import { renderErrors } from "./docs/error-table.ts";
+import { sampleBlocks, sampleReport } from "./docs/report-samples.ts";
+import { renderReportFields, renderReportSchema } from "./docs/report-schema.ts";
 
 // Fills the parts of the documentation that are known better elsewhere: the cases of the suite, what
-// each backend says that it can do, the error codes. `--check` changes nothing and fails if a page
+// each backend says that it can do, the error codes, the reports and their schema. `--check` changes nothing and fails if a page
 // is out of date.
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const CONTRACTS = "docs/contracts.md";
-const PAGES = ["README.md", CONTRACTS, "docs/capabilities.md"];
+const PAGES = ["README.md", CONTRACTS, "docs/capabilities.md", "docs/reports.md"];
+const SCHEMA = "conformance-tests/report.schema.json";
 
 const check = process.argv.includes("--check");
 const buses = await readBuses();
@@ -21,9 +24,16 @@ const renderers: Readonly<Record<string, Renderer>> = {
   capabilities: () => renderCapabilities(buses),
   skipped: () => renderSkipped(buses),
   errors: renderErrors,
+  "report-fields": renderReportFields,
+  ...sampleBlocks(await sampleReport()),
 };
 
 const stale: string[] = [];
+async function update(page: string, text: string): Promise<void> {
+  stale.push(page);
+  if (!check) await writeFile(ROOT + page, text);
+}
+
 for (const page of PAGES) {
   const text = await readFile(ROOT + page, "utf8");
   const filled = fillBlocks(text, renderers);
@@ -32,9 +42,11 @@ for (const page of PAGES) {
     const missing = caseGroups().filter((group) => !named.includes(group));
     if (missing.length > 0) throw new Error(`${page} says nothing about ${missing.join(", ")}`);
   }
-  if (filled === text) continue;
-  stale.push(page);
-  if (!check) await writeFile(ROOT + page, filled);
+  if (filled !== text) await update(page, filled);
+}
+const schema = renderReportSchema();
+if (schema !== (await readFile(ROOT + SCHEMA, "utf8").catch(() => ""))) {
+  await update(SCHEMA, schema);
 }
 if (check && stale.length > 0) {
   console.error(`out of date: ${stale.join(", ")}; npm run docs brings them up to date`);

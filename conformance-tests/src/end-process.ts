@@ -8,6 +8,7 @@ const GRACE_MS = 5_000;
  * still keeps the process alive, that is a leak, which is told and fails the run.
  */
 export function endProcess(exitCode: number, errors: Output = process.stderr): void {
+  if (exitCode > 128) process.exit(exitCode);
   process.exitCode = exitCode;
   const onLeak = (): void => {
     const held = process.getActiveResourcesInfo().join(", ");

@@ -29,8 +29,11 @@ export {
 export { allCases } from "./cases/index.ts";
 export { DEFAULT_LEVEL, LEVELS, type Selection, selectCases } from "./levels.ts";
 export type { Output } from "./progress.ts";
+export { formatBadge } from "./report/badge.ts";
+export { formatHtml } from "./report/html.ts";
 export { formatJson } from "./report/json.ts";
 export { formatJunit } from "./report/junit.ts";
 export { formatMarkdown } from "./report/markdown.ts";
 export { badgeOf, type CaseResult, type ConformanceReport } from "./report/report.ts";
+export { reportSchema } from "./report/schema.ts";
 export { runConformance, type RunOptions, SuiteRun } from "./runner.ts";

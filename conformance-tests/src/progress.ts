@@ -1,5 +1,5 @@
+import { skipsByReason } from "./report/counts.ts";
 import type { CaseResult, ConformanceReport } from "./report/report.ts";
-import { skipsByReason } from "./report/report.ts";
 
 /** Where a run talks to: `process.stdout` has this shape. */
 export interface Output {
@@ -36,6 +36,10 @@ export function printSummary(output: Output, report: ConformanceReport): void {
       ([reason, ids]) => `  skipped, ${reason} (${ids.length}): ${ids.join(", ")}`,
     ),
     ...failures.map(({ id, title }) => `  failed: ${id} ${title}`),
+    ...(report.command !== undefined && failures.length > 0
+      ? [`repeat one with: ${report.command} --only ID`]
+      : []),
+    ...(report.interrupted ? ["interrupted before all cases had run"] : []),
     report.badge,
   ];
   output.write(`${lines.join("\n")}\n`);

@@ -1,12 +1,11 @@
-import { writeFile } from "node:fs/promises";
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import type { HarnessFactory, Level } from "./case.ts";
+import { CommanderError } from "commander";
+import type { HarnessFactory } from "./case.ts";
 import { allCases } from "./cases/index.ts";
-import { DEFAULT_LEVEL, LEVELS, selectCases } from "./levels.ts";
+import { type CliOptions, createCommand, repeatableCommand } from "./cli-options.ts";
+import { watchInterruption } from "./interruption.ts";
+import { selectCases } from "./levels.ts";
 import { type Output, printResult, printSummary } from "./progress.ts";
-import { formatJson } from "./report/json.ts";
-import { formatJunit } from "./report/junit.ts";
-import { formatMarkdown } from "./report/markdown.ts";
+import { prepareReports, type ReportFiles, writeReports } from "./report/files.ts";
 import type { ConformanceReport } from "./report/report.ts";
 import { runConformance } from "./runner.ts";
 
@@ -29,28 +28,18 @@ export interface HarnessChoice {
 export interface CliParts {
   /** Finds the harness of a bus. Throws if there is none: that is bad usage. */
   harnessFor(bus: string, options: HarnessOptions): Promise<HarnessChoice>;
+  /** How this command line is called, for reports that say how to repeat a case. Default: `npx busbar-conformance`. */
+  readonly program?: string;
   /** Default: `process.stdout`. */
   readonly output?: Output;
   /** Where complaints go. Default: `process.stderr`. */
   readonly errors?: Output;
 }
 
-interface CliOptions {
-  readonly bus: string;
-  readonly serverBin?: string;
-  readonly level?: Level;
-  readonly only?: string[];
-  readonly seed?: number;
-  readonly concurrency?: number;
-  readonly json?: string;
-  readonly junit?: string;
-  readonly markdown?: string;
-  readonly list?: boolean;
-}
-
 /**
  * The command line of the suite. `argv` is what stands behind the program's name.
- * @returns the exit code: 0, 1 if a case failed or the bus cannot be opened, 2 for bad usage
+ * @returns the exit code: 0; 1 if a case failed, the bus cannot be opened or a report cannot be
+ * written; 2 for bad usage; 130 or 143 if SIGINT or SIGTERM interrupted the run
  */
 export async function runCli(argv: readonly string[], parts: CliParts): Promise<number> {
   const output = parts.output ?? process.stdout;
@@ -82,70 +71,57 @@ export async function runCli(argv: readonly string[], parts: CliParts): Promise<
   } catch (error) {
     return usageError(messageOf(error));
   }
-  let report: ConformanceReport;
   try {
-    report = await runConformance(choice.factory, {
-      level: options.level,
-      only: options.only,
-      seed: options.seed,
-      concurrency: options.concurrency ?? choice.concurrency,
+    await prepareReports(options);
+  } catch (error) {
+    return usageError(messageOf(error));
+  }
+  return runAndReport({ ...parts, output, errors }, options, choice);
+}
+
+/** Runs the suite and writes what it found, also if it is interrupted. */
+async function runAndReport(
+  parts: CliParts & { readonly output: Output; readonly errors: Output },
+  options: CliOptions,
+  { factory, concurrency }: HarnessChoice,
+): Promise<number> {
+  const { output, errors, program = "npx busbar-conformance" } = parts;
+  const { level, only, seed } = options;
+  const interruption = watchInterruption();
+  try {
+    const run = await runConformance(factory, {
+      level,
+      only,
+      seed,
+      concurrency: options.concurrency ?? concurrency,
+      signal: interruption.signal,
       onResult: (result) => printResult(output, result),
     });
+    const command = repeatableCommand(program, options, run.seed);
+    const report: ConformanceReport = { ...run, command };
+    printSummary(output, report);
+    const isWritten = await writeAll(report, options, errors);
+    return interruption.exitCode() ?? (report.failed === 0 && isWritten ? 0 : 1);
   } catch (error) {
     errors.write(`error: the suite cannot run on ${options.bus}: ${messageOf(error)}\n`);
-    return 1;
+    return interruption.exitCode() ?? 1;
+  } finally {
+    interruption.dispose();
   }
-  printSummary(output, report);
-  await writeReports(report, options);
-  return report.failed === 0 ? 0 : 1;
 }
 
-function createCommand(output: Output, errors: Output): Command {
-  return new Command("busbar-conformance")
-    .description("Runs the conformance suite of Busbar on a bus.")
-    .option(
-      "--bus <bus>",
-      "memory:, nats:, nats://host:port, a package, or a file with a backend or a configuration",
-      process.env["BUSBAR_URL"] || "memory:",
-    )
-    .option("--server-bin <path>", "the server to start, where the bus starts one")
-    .addOption(
-      new Option("--level <level>", `levels up to this one (default: ${DEFAULT_LEVEL})`).choices(
-        LEVELS,
-      ),
-    )
-    .option("--only <id>", "only this case, or those whose id begins so; repeatable", collect)
-    .option("--seed <n>", "seed of all random choices", integerFrom(0))
-    .option("--concurrency <n>", "how many cases run at a time", integerFrom(1))
-    .option("--json <file>", "writes the report as JSON")
-    .option("--junit <file>", "writes the report as JUnit XML")
-    .option("--markdown <file>", "writes the report as Markdown")
-    .option("--list", "lists the cases instead of running them")
-    .allowExcessArguments(false)
-    .exitOverride()
-    .configureOutput({
-      writeOut: (text) => void output.write(text),
-      writeErr: (text) => void errors.write(text),
-    });
-}
-
-async function writeReports(report: ConformanceReport, options: CliOptions): Promise<void> {
-  const { json, junit, markdown } = options;
-  if (json !== undefined) await writeFile(json, formatJson(report));
-  if (junit !== undefined) await writeFile(junit, formatJunit(report));
-  if (markdown !== undefined) await writeFile(markdown, formatMarkdown(report));
-}
-
-function collect(value: string, previous: string[] = []): string[] {
-  return [...previous, value];
-}
-
-function integerFrom(min: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() !== "" && Number.isSafeInteger(value) && value >= min) return value;
-    throw new InvalidArgumentError(`must be an integer of ${min} or more.`);
-  };
+async function writeAll(
+  report: ConformanceReport,
+  files: ReportFiles,
+  errors: Output,
+): Promise<boolean> {
+  try {
+    await writeReports(report, files);
+    return true;
+  } catch (error) {
+    errors.write(`error: ${messageOf(error)}\n`);
+    return false;
+  }
 }
 
 function messageOf(error: unknown): string {

@@ -7,13 +7,15 @@ import { allCases } from "./cases/index.ts";
 import { levelOf, type Selection, selectCases } from "./levels.ts";
 import { watchRejections, withRejections } from "./rejections.ts";
 import { buildReport, type CaseResult, type ConformanceReport, resultOf } from "./report/report.ts";
-import { suiteName } from "./suite-name.ts";
-import { clockOf, type Limit, poll, underTime, withLimits } from "./time.ts";
+import { runtimeName, suiteName } from "./suite-name.ts";
+import { clockOf, type Limit, poll, underTime, unlessAborted, withLimits } from "./time.ts";
 
 const DEFAULT_CASE_MS = 30_000;
 /** Most real time of a case under virtual time: it would compute for ever. */
 const REAL_GUARD_MS = 60_000;
 const LEAK_GRACE_MS = 2_000;
+/** How long an interrupted run waits for its harness to end. */
+const INTERRUPTED_CLOSE_MS = 3_000;
 const STACK_LINES = 6;
 
 /** What {@link runConformance} may be told. */
@@ -28,6 +30,11 @@ export interface RunOptions extends Selection {
    * @defaultValue 1
    */
   readonly concurrency?: number | undefined;
+  /**
+   * Interrupts the run: no case begins any more, those under way are given up, and the report has
+   * what has run so far. Before anything has run the result rejects with the signal's reason.
+   */
+  readonly signal?: AbortSignal | undefined;
   /** Told each result when it is known; once more if a finished case is found to have failed. */
   readonly onResult?: (result: CaseResult) => void;
 }
@@ -43,6 +50,8 @@ export class SuiteRun {
   readonly #options: RunOptions;
   readonly #unwatch: () => void;
   readonly #startedAt = systemClock.monotonic();
+  readonly #startedAtMs = systemClock.now();
+  #ended = false;
   readonly #results = new Map<string, CaseResult>();
 
   private constructor(
@@ -85,6 +94,7 @@ export class SuiteRun {
     const context = { capabilities: this.capabilities, harness: this.#harness };
     const unmet = item.requires?.find((requirement) => !requirement.met(context));
     if (unmet) return this.#record(item, { status: "skipped", reason: unmet.reason, ms: 0 });
+    this.#expect(item, "the run ended while it ran");
     const problems: Problem[] = [];
     let finished = false;
     const onRejection = (reason: unknown): void => {
@@ -100,15 +110,20 @@ export class SuiteRun {
 
   /** Ends the harness and gives the report. */
   async finish(): Promise<ConformanceReport> {
-    await settle();
+    const interrupted = this.#options.signal?.aborted ?? false;
+    if (!interrupted) await settle();
+    this.#ended = true;
     this.#unwatch();
-    await this.#harness.close();
+    await this.#closeHarness(interrupted);
     return buildReport({
       suite: suiteName(),
       harness: this.#harness.name,
       level: levelOf(this.#options),
       seed: this.seed,
+      runtime: runtimeName(),
+      startedAtMs: this.#startedAtMs,
       ms: systemClock.monotonic() - this.#startedAt,
+      interrupted,
       capabilities: this.capabilities,
       cases: [...this.#results.values()],
     });
@@ -116,10 +131,19 @@ export class SuiteRun {
 
   /** Keeps the places of the report in this order, whatever ends first. */
   expect(cases: readonly ConformanceCase[]): void {
-    for (const item of cases) {
-      const reason = "the run ended before it";
-      this.#results.set(item.id, resultOf(item, { status: "skipped", reason, ms: 0 }));
-    }
+    for (const item of cases) this.#expect(item, "the run ended before it");
+  }
+
+  #expect(item: ConformanceCase, reason: string): void {
+    this.#results.set(item.id, resultOf(item, { status: "skipped", reason, ms: 0 }));
+  }
+
+  /** What is under way may keep the harness of an interrupted run from closing. */
+  async #closeHarness(interrupted: boolean): Promise<void> {
+    const closing = this.#harness.close();
+    if (!interrupted) return closing;
+    const limit = { clock: systemClock, limitMs: INTERRUPTED_CLOSE_MS, what: "harness.close()" };
+    await withLimits(closing, [limit]).catch(() => undefined);
   }
 
   async #run(item: ConformanceCase, problems: Problem[]): Promise<void> {
@@ -177,29 +201,50 @@ export class SuiteRun {
     outcome: Pick<CaseResult, "status" | "reason" | "stack" | "ms">,
   ): CaseResult {
     const result = resultOf(item, outcome);
+    if (this.#ended) return result;
     this.#results.set(item.id, result);
     this.#options.onResult?.(result);
     return result;
   }
 }
 
-/** Runs the selected cases and gives the report. Rejects only if the backend cannot be opened. */
+/**
+ * Runs the selected cases and gives the report. Rejects only if the backend cannot be opened, or if
+ * `signal` aborts before it is.
+ */
 export async function runConformance(
   factory: HarnessFactory,
   options: RunOptions = {},
 ): Promise<ConformanceReport> {
+  const { signal } = options;
   const selected = selectCases(options.cases ?? allCases, options);
-  const run = await SuiteRun.start(factory, options);
+  const run = await unlessAborted(SuiteRun.start(factory, options), signal);
   run.expect(selected);
+  try {
+    await unlessAborted(runAll(run, selected, options), signal);
+  } catch (error) {
+    if (!signal?.aborted) throw error;
+  }
+  return run.finish();
+}
+
+async function runAll(
+  run: SuiteRun,
+  selected: readonly ConformanceCase[],
+  { signal, concurrency = 1 }: RunOptions,
+): Promise<void> {
   const together = selected.filter((item) => item.level !== "L4");
   const alone = selected.filter((item) => item.level === "L4");
-  const concurrency = run.canOverlap ? (options.concurrency ?? 1) : 1;
+  const workers = run.canOverlap ? Math.max(1, concurrency) : 1;
   const work = async (queue: ConformanceCase[]): Promise<void> => {
-    for (let item = queue.shift(); item; item = queue.shift()) await run.runCase(item);
+    while (!signal?.aborted) {
+      const item = queue.shift();
+      if (item === undefined) return;
+      await run.runCase(item);
+    }
   };
-  await Promise.all(Array.from({ length: Math.max(1, concurrency) }, () => work(together)));
+  await Promise.all(Array.from({ length: workers }, () => work(together)));
   await work(alone);
-  return run.finish();
 }
 
 interface Problem {

@@ -6,3 +6,8 @@ export function suiteName(): string {
   const { name, version } = JSON.parse(text) as { readonly name: string; readonly version: string };
   return `${name} ${version}`;
 }
+
+/** What this process runs on, as reports give it. */
+export function runtimeName(): string {
+  return `node ${process.versions.node} on ${process.platform} ${process.arch}`;
+}

@@ -28,6 +28,25 @@ export async function withLimits<T>(work: Promise<T>, limits: readonly Limit[]):
   }
 }
 
+/** The result of `work`, or a rejection with the signal's reason as soon as it aborts. */
+export async function unlessAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (signal === undefined) return work;
+  let onAbort = (): void => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort);
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
 /** Polls until `condition` holds; resolves with false when `limitMs` are over before. */
 export async function poll(
   clock: Clock,

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { allCases, type ConformanceReport } from "@busbar/conformance-tests";
@@ -34,16 +34,53 @@ describe("runCli", () => {
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
-  it("runs a case and writes the three reports", async () => {
-    const [json, junit, markdown] = ["r.json", "r.xml", "r.md"].map((name) => join(folder, name));
-    const files = ["--json", json, "--junit", junit, "--markdown", markdown] as string[];
-    const { code, out } = await cli(["--bus", "memory:", "--only", first, "--seed", "3", ...files]);
+  it("runs a case and writes every report, into folders that it makes", async () => {
+    const kinds = ["json", "junit", "markdown", "html", "badge"];
+    const files = kinds.flatMap((kind) => [`--${kind}`, join(folder, "new", kind)]);
+    const args = ["--bus", "memory:", "--only", first, "--seed", "3", ...files];
+    const { code, out } = await cli(args);
     expect(code).toBe(0);
     expect(out).toContain("1 passed, 0 failed, 0 skipped");
-    const report = JSON.parse(await readFile(json ?? "", "utf8")) as ConformanceReport;
+    const [json = "", junit = "", ...pages] = await Promise.all(
+      kinds.map((kind) => readFile(join(folder, "new", kind), "utf8")),
+    );
+    const report = JSON.parse(json) as ConformanceReport;
     expect(report).toMatchObject({ passed: 1, failed: 0, seed: 3, backend: "memory" });
-    expect(await readFile(junit ?? "", "utf8")).toContain("<testsuites");
-    expect(await readFile(markdown ?? "", "utf8")).toContain(report.badge);
+    expect(junit).toContain("<testsuites");
+    for (const page of pages) expect(page).toContain(report.badge);
+    expect(pages.map((page) => page.slice(0, 5))).toEqual(["# Con", "<!DOC", "<svg "]);
+  });
+
+  it.each([
+    ["memory:", "memory:"],
+    ["nats://user:secret@localhost:4222", "nats://localhost:4222"],
+    ["it's here", "'it'\\''s here'"],
+  ])("tells how to repeat a case on %s", async (bus, shown) => {
+    const json = join(folder, "r.json");
+    const args = ["--bus", bus, "--only", first, "--level", "L1", "--seed", "3", "--json", json];
+    await cli(args, { program: "run it" });
+    const { command } = JSON.parse(await readFile(json, "utf8")) as ConformanceReport;
+    expect(command).toBe(`run it --bus ${shown} --level L1 --seed 3`);
+  });
+
+  it("exits with 2 before the run if a report cannot be written", async () => {
+    const { code, out, err } = await cli(["--only", first, "--html", folder]);
+    expect([code, out]).toEqual([2, ""]);
+    expect(err).toContain(`the report ${folder} cannot be written: it is a folder`);
+  });
+
+  it("exits with 1 after the run if a report cannot be written any more", async () => {
+    const [json, junit] = [join(folder, "new", "r.json"), join(folder, "r.xml")];
+    const factory = async (): ReturnType<typeof virtualMemoryHarness> => {
+      await rm(join(folder, "new"), { recursive: true, force: true });
+      await writeFile(join(folder, "new"), "a file where the folder was");
+      return virtualMemoryHarness();
+    };
+    const parts = { harnessFor: () => Promise.resolve({ factory }) };
+    const { code, err } = await cli(["--only", first, "--json", json, "--junit", junit], parts);
+    expect(code).toBe(1);
+    expect(err).toContain(`the report ${json} cannot be written`);
+    expect(await readFile(junit, "utf8")).toContain("<testsuites");
   });
 
   it("prints passed cases on a terminal only", async () => {
@@ -63,6 +100,7 @@ describe("runCli", () => {
     const { code, out } = await cli(["--only", first], parts);
     expect(code).toBe(1);
     expect(out).toContain(`FAIL ${first}`);
+    expect(out).toMatch(/repeat one with: npx busbar-conformance --bus \S+ --seed \d+ --only ID\n/);
   });
 
   it("exits with 1 if the bus cannot be opened", async () => {

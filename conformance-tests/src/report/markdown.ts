@@ -1,5 +1,5 @@
-import { LEVELS } from "../levels.ts";
-import { type CaseResult, type ConformanceReport, skipsByReason } from "./report.ts";
+import { contractsIn, levelsIn, passedOf, skipsByReason } from "./counts.ts";
+import type { CaseResult, ConformanceReport } from "./report.ts";
 
 const MARKS: Readonly<Record<CaseResult["status"], string>> = {
   passed: "passed",
@@ -10,13 +10,15 @@ const MARKS: Readonly<Record<CaseResult["status"], string>> = {
 /** The report as a Markdown page. */
 export function formatMarkdown(report: ConformanceReport): string {
   const { passed, failed, skipped, cases } = report;
+  const startedAt = new Date(report.startedAtMs).toISOString();
   const sections = [
     `# Conformance of ${cell(report.server)}`,
     `${passed} passed, ${failed} failed, ${skipped} skipped`,
-    `\`${report.badge}\``,
-    `Suite ${cell(report.suite)}, backend ${cell(report.backend)}, levels up to ${report.level}, seed ${report.seed}, ${(report.ms / 1_000).toFixed(1)} s.`,
+    ...(report.interrupted ? ["**Interrupted** before all cases had run."] : []),
+    code(report.badge),
+    `Suite ${cell(report.suite)}, backend ${cell(report.backend)}, levels up to ${report.level}, seed ${report.seed}, ${cell(report.runtime)}, ${startedAt}, ${(report.ms / 1_000).toFixed(1)} s.`,
     countsTable(cases),
-    ...failures(cases),
+    ...failures(report),
     ...skips(cases),
     "## Cases",
     table(
@@ -33,24 +35,23 @@ export function formatMarkdown(report: ConformanceReport): string {
 }
 
 function countsTable(cases: readonly CaseResult[]): string {
-  const levels = LEVELS.filter((level) => cases.some((result) => result.level === level));
-  const contracts = [...new Set(cases.map((result) => result.contract))];
-  const rows = contracts.map((contract) => [
-    contract,
-    ...levels.map((level) => {
-      const all = cases.filter((one) => one.contract === contract && one.level === level);
-      const passed = all.filter((one) => one.status === "passed").length;
-      return all.length === 0 ? "" : `${passed}/${all.length}`;
-    }),
-  ]);
+  const levels = levelsIn(cases);
+  const rows = contractsIn(cases).map((contract) => {
+    const own = cases.filter((result) => result.contract === contract);
+    const counts = levels.map((level) => passedOf(own.filter((result) => result.level === level)));
+    return [contract, ...counts];
+  });
   return table(["Contract", ...levels], rows);
 }
 
-function failures(cases: readonly CaseResult[]): string[] {
+function failures({ cases, command }: ConformanceReport): string[] {
   const failed = cases.filter((result) => result.status === "failed");
   if (failed.length === 0) return [];
   const rows = failed.map(({ id, title, reason = "" }) => [id, cell(title), cell(reason)]);
-  return ["## Failures", table(["Case", "What must hold", "What happened"], rows)];
+  const sections = ["## Failures", table(["Case", "What must hold", "What happened"], rows)];
+  return command === undefined
+    ? sections
+    : [...sections, `Repeat one with ${code(`${command} --only ID`)}.`];
 }
 
 function skips(cases: readonly CaseResult[]): string[] {
@@ -66,5 +67,13 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 }
 
 function cell(text: string): string {
-  return text.replace(/[|\\`*_<>[\]]/g, "\\$&").replace(/\s+/g, " ");
+  return text.replace(/[|\\`*_<>[\]&]/g, "\\$&").replace(/\s+/g, " ");
+}
+
+/** A span of code, also around backticks. */
+function code(text: string): string {
+  const longest = Math.max(0, ...(text.match(/`+/g) ?? []).map((run) => run.length));
+  const fence = "`".repeat(longest + 1);
+  const space = longest > 0 ? " " : "";
+  return `${fence}${space}${text.replace(/\s+/g, " ")}${space}${fence}`;
 }

@@ -11,6 +11,7 @@ import {
   enqueueTexts,
   LONG_MS,
   pass,
+  QUEUE,
 } from "./helpers.ts";
 import { later, range, timed } from "./timing.ts";
 
@@ -179,6 +180,34 @@ export const staleCases: readonly ConformanceCase[] = [
         await job.heartbeat();
         checkEqual(job.fence, fences.at(-1), "the fence after a heartbeat");
         if (!lapses) await job.nak();
+      }
+      for (const [index, fence] of fences.entries()) {
+        const before = fences[index - 1] ?? 0;
+        check(fence > before, `fence ${fence} comes after ${before}`);
+      }
+    },
+  },
+  {
+    id: "JQ-FENCE-002",
+    title: "The fence of a job grows over its dead letter and replay too",
+    contract: "jobs",
+    level: "L1",
+    async run(context) {
+      const { bus } = context;
+      await enqueueTexts(bus, ["a"]);
+      const fences: number[] = [];
+      for (const _round of range(3)) {
+        await (await claimOne(bus)).nak();
+        const job = await claimOne(bus);
+        fences.push(job.fence);
+        await job.deadLetter("enough");
+        const [letter] = await deadLettersBecome(context, bus, 1);
+        checkEqual(letter?.id, job.id, "the id of the dead letter");
+        checkEqual(await bus.jobs.deadLetters.replay(QUEUE, job.id), true, "replay");
+        const again = await claimOne(bus);
+        checkEqual(again.id, job.id, "the id after the replay");
+        fences.push(again.fence);
+        await again.nak();
       }
       for (const [index, fence] of fences.entries()) {
         const before = fences[index - 1] ?? 0;

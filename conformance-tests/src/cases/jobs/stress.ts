@@ -69,6 +69,8 @@ async function work(context: CaseContext, bus: Bus, life: Life): Promise<void> {
     try {
       if (chance < 0.2) await clock.sleep(random.next() * 10);
       if (chance < 0.1) await job.heartbeat();
+      // From here on it may be somebody else's, before this worker hears that it was taken back.
+      if (chance < 0.85) life.settling(job);
       if (chance < 0.55) {
         await job.ack({ confirm: true });
         life.acked.push(toText(job.payload));
@@ -80,7 +82,6 @@ async function work(context: CaseContext, bus: Bus, life: Life): Promise<void> {
         await job.deadLetter("no use");
       }
       // Else it is left to its lease.
-      if (chance < 0.85) life.settled(job);
     } catch (error) {
       // A slow machine may be too late; then the job is somebody else's, and nothing happened.
       if (errorCode(error) !== "LEASE_LOST") throw error;
@@ -119,8 +120,8 @@ class Life {
     this.#last.set(job.id, job);
   }
 
-  /** Notes that a worker has settled. */
-  settled(job: ClaimedJob): void {
+  /** Notes that a worker is about to settle. */
+  settling(job: ClaimedJob): void {
     if (this.#held.get(job.id) === job) this.#held.delete(job.id);
   }
 }

@@ -75,6 +75,29 @@ export const getPutCases: readonly ConformanceCase[] = [
     },
   },
   {
+    id: "KV-GET-005",
+    title: "Who has read a value gets what others have written, created and deleted since",
+    contract: "kv",
+    level: "L1",
+    async run(context) {
+      const { bus } = context;
+      const reader = await context.open();
+      const read = async (): Promise<string | undefined> => {
+        const entry = await reader.kv.get(BUCKET, "color");
+        return entry && toText(entry.value);
+      };
+      checkEqual(await read(), undefined, "before the first write");
+      const revision = await bus.kv.create(BUCKET, "color", "red");
+      checkEqual(await read(), "red", "after create");
+      await bus.kv.cas(BUCKET, "color", "green", revision);
+      checkEqual(await read(), "green", "after cas");
+      await bus.kv.put(BUCKET, "color", "blue");
+      checkEqual(await read(), "blue", "after put");
+      await bus.kv.delete(BUCKET, "color");
+      checkEqual(await read(), undefined, "after delete");
+    },
+  },
+  {
     id: "KV-PUT-001",
     title: "Values are bytes: empty, binary, text and 64 KiB come back as they were",
     contract: "kv",

@@ -212,6 +212,27 @@ export const nakCases: readonly ConformanceCase[] = [
     },
   },
   {
+    id: "PS-BACKOFF-004",
+    title: "nak() without options brings the message back at once, whatever the backoff says",
+    contract: "pubsub",
+    level: "L1",
+    async run(context) {
+      const { bus } = context;
+      const options = { durable: "b", backoffMs: [20_000, 30_000] };
+      const subscription = await bus.pubsub.subscribe("b", options);
+      await bus.pubsub.publish("b", "again");
+      let message = await takeOne(subscription);
+      for (const _round of [1, 2, 3]) {
+        const elapsed = stopwatch(context.clock);
+        await message.nak();
+        message = await takeText(subscription, "again", "the redelivery");
+        checkNotAfter(context, elapsed(), 0, "the redelivery");
+      }
+      await message.ack();
+      await checkNothingElse(bus, "b", subscription);
+    },
+  },
+  {
     id: "PS-TERM-001",
     title:
       "A termed message never comes again, with a reason or without, and leaves no dead letter",
