@@ -6,6 +6,11 @@ import type { Route } from "./engine/router.ts";
 
 const DEFAULT_MAX_BUFFERED = 1_024;
 
+/** Calls what it is given when a message has reached the program, or never. */
+export type Carry = (arrive: () => void) => void;
+
+const atOnce: Carry = (arrive) => arrive();
+
 /** A route of live messages into a bounded mailbox. */
 export class MemoryListener implements Listener, Owned {
   readonly #context: BusContext;
@@ -14,15 +19,22 @@ export class MemoryListener implements Listener, Owned {
   readonly #inbox: Mailbox<LiveMessage>;
   #dropped = 0;
 
-  constructor(context: BusContext, pattern: string, options: ListenOptions) {
+  /** `carry` brings a message to the program; without it the program has it at once. */
+  constructor(
+    context: BusContext,
+    pattern: string,
+    options: ListenOptions & { readonly carry?: Carry | undefined },
+  ) {
     const { group, signal, maxBuffered = DEFAULT_MAX_BUFFERED } = options;
     if (group !== undefined) checkName("group", group);
     checkInteger("maxBuffered", maxBuffered, 1, Number.MAX_SAFE_INTEGER);
     this.#context = context;
     this.#signal = signal;
     this.#inbox = new Mailbox({ maxItems: maxBuffered, onDrop: () => this.#onDrop(pattern) });
+    const { carry = atOnce } = options;
     const target = (subject: string, payload: Uint8Array, headers: Headers): void => {
-      this.#inbox.push({ subject, payload: new Uint8Array(payload), headers });
+      const message = { subject, payload: new Uint8Array(payload), headers };
+      carry(() => this.#inbox.push(message));
     };
     this.#route = { pattern, group, target };
     context.namespace.hub.live.add(this.#route);

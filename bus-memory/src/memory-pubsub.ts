@@ -27,7 +27,7 @@ import type { BusContext } from "./bus-context.ts";
 import type { Consumer, ConsumerOptions } from "./engine/consumer.ts";
 import type { MessageHub } from "./engine/message-hub.ts";
 import { MemoryDeadLetters } from "./memory-dead-letters.ts";
-import { MemoryListener } from "./memory-listener.ts";
+import { type Carry, MemoryListener } from "./memory-listener.ts";
 import { MemorySubscription } from "./memory-subscription.ts";
 
 const NO_OPTIONS: PublishOptions = Object.freeze({});
@@ -88,11 +88,15 @@ export class MemoryPubsub implements Pubsub {
     return new MemorySubscription(this.#context, consumer, resolved);
   }
 
-  async listen(subject: string, options: ListenOptions = {}): Promise<Listener> {
+  async listen(
+    subject: string,
+    options: ListenOptions = {},
+    carry: Carry | undefined = undefined,
+  ): Promise<Listener> {
     this.#context.enter();
     checkSubjectPattern(subject);
     options.signal?.throwIfAborted();
-    return new MemoryListener(this.#context, subject, options);
+    return new MemoryListener(this.#context, subject, { ...options, carry });
   }
 
   async deleteDurable(durable: string): Promise<boolean> {

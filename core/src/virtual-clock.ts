@@ -49,7 +49,8 @@ export class VirtualClock implements Clock {
   }
 
   now(): number {
-    return this.#startAtMs + this.#elapsedMs;
+    // Whole milliseconds, as the machine's clock has them.
+    return this.#startAtMs + Math.floor(this.#elapsedMs);
   }
 
   monotonic(): number {

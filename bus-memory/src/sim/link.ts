@@ -1,5 +1,5 @@
 import { BusError, type Clock, errorCode, type Timer } from "@busbar/core";
-import { timeoutError } from "@busbar/core/adapter";
+import { closedError, timeoutError } from "@busbar/core/adapter";
 import type { Draws } from "./draws.ts";
 import type { ResolvedFaults } from "./faults.ts";
 import type { Gate } from "./gate.ts";
@@ -16,6 +16,8 @@ export interface Call {
   readonly timeoutMs: number;
   /** Whether a second copy of it does no harm, so that clients send one when in doubt. */
   readonly repeatable?: boolean;
+  /** Whether it settles or extends something: that is possible while the bus closes. */
+  readonly settles?: boolean;
 }
 
 /** What a {@link Link} joins. */
@@ -56,6 +58,7 @@ export class Link {
   readonly #reasons = new Set<string>();
   readonly #parked = new Map<number, ParkedCall>();
   #waiting: (() => void)[] = [];
+  #phase: "open" | "closing" | "closed" = "open";
   /** Tells what was sent before a cut from what is sent after it. */
   #epoch = 0;
   #lastOutMs = 0;
@@ -78,6 +81,18 @@ export class Link {
   /** Whether it is down. */
   get isDown(): boolean {
     return this.#reasons.size > 0;
+  }
+
+  /** The bus of the process is closing, or closed. */
+  close(phase: "closing" | "closed"): void {
+    this.#phase = phase;
+  }
+
+  /** @throws BusError `CLOSED` */
+  checkOpen(settles: boolean): void {
+    if (this.#phase === "closed" || (this.#phase === "closing" && !settles)) {
+      throw closedError("the bus");
+    }
   }
 
   /** What the process waits for. */
@@ -121,11 +136,12 @@ export class Link {
   }
 
   /** Asks the server. `facts` turns the result into facts for the trace. */
-  request<T>(
+  async request<T>(
     call: Call,
     run: () => Promise<T>,
     facts?: (value: T) => Readonly<Record<string, unknown>>,
   ): Promise<T> {
+    this.checkOpen(call.settles ?? false);
     const { recorder, gate, name, clock } = this.#parts;
     const number = recorder.call(name, call);
     const startMs = clock.monotonic();
@@ -187,7 +203,8 @@ export class Link {
   }
 
   /** Sends something whose end the process does not wait for. */
-  send(call: Call, run: () => Promise<void>): Promise<void> {
+  async send(call: Call, run: () => Promise<void>): Promise<void> {
+    this.checkOpen(call.settles ?? false);
     const { recorder, gate, name } = this.#parts;
     const number = recorder.call(name, call);
     // Nothing can be under way: the caller may as well hear what the server says.
@@ -207,7 +224,13 @@ export class Link {
       this.#sendOnce(run, "dropSettle");
       this.#maybeTwice(run, "dropSettle");
     });
-    return Promise.resolve();
+  }
+
+  /** Resolves when what was sent has arrived or is lost; at once while the link is down. */
+  flush(): Promise<void> {
+    return this.#parts.gate.through(
+      new Promise((resolve) => this.#travel("out", { arrive: resolve, lost: resolve }, undefined)),
+    );
   }
 
   /** Something comes from the server by itself; `drop` says by which fault it may be lost. */

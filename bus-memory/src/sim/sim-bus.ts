@@ -1,5 +1,5 @@
 import type { Bus, BusStatus, Capabilities, CloseOptions, CloseReport } from "@busbar/core";
-import { StatusHub } from "@busbar/core/adapter";
+import { resolveDrain, StatusHub } from "@busbar/core/adapter";
 import type { MemoryBus } from "../memory-bus.ts";
 import type { ResolvedFaults } from "./faults.ts";
 import type { Link } from "./link.ts";
@@ -18,11 +18,12 @@ export class SimBus implements Bus {
   readonly #link: Link;
   readonly #inner: MemoryBus;
   readonly #status = new StatusHub();
+  #closing: Promise<CloseReport> | undefined;
 
   constructor(link: Link, inner: MemoryBus, faults: ResolvedFaults) {
     this.#link = link;
     this.#inner = inner;
-    this.pubsub = new SimPubsub(link, inner.pubsub);
+    this.pubsub = new SimPubsub(link, inner.pubsub, inner.capabilities.maxPayloadBytes);
     this.rpc = new SimRpc(link, inner.rpc);
     this.kv = new SimKvStore(link, inner.kv);
     this.jobs = new SimJobQueue(link, inner.jobs);
@@ -46,7 +47,17 @@ export class SimBus implements Bus {
   }
 
   async close(options?: CloseOptions): Promise<CloseReport> {
+    resolveDrain(options?.drainMs, 0);
+    this.#closing ??= this.#close(options);
+    return this.#closing;
+  }
+
+  async #close(options?: CloseOptions): Promise<CloseReport> {
+    this.#link.close("closing");
+    // What was sent before goes first.
+    await this.#link.flush();
     const report = await this.#link.gate.through(this.#inner.close(options));
+    this.#link.close("closed");
     this.#status.emit({ type: "closed", reason: "close was called" });
     return report;
   }
@@ -63,6 +74,7 @@ function capabilitiesOf(inner: Capabilities, faults: ResolvedFaults): Capabiliti
   const loses = faults.dropDelivery > 0 || faults.partition !== undefined;
   return Object.freeze({
     ...inner,
+    ackMeaning: serverCrash !== undefined && serverCrash.lostWritesMs > 0 ? "flushed" : "synced",
     persistent: true,
     settleDurability: Object.freeze({ pubsub: settles, jobs: settles }),
     dedupDurability: Object.freeze({ pubsub: "kept", jobs: "kept" }),

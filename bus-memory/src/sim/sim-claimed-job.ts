@@ -1,5 +1,11 @@
 import type { AckOptions, ClaimedJob, Headers, JobLease, JobNakOptions } from "@busbar/core";
-import { alreadySettled, DEFAULT_TIMEOUT_MS } from "@busbar/core/adapter";
+import {
+  alreadySettled,
+  checkJobLease,
+  checkReason,
+  DEFAULT_TIMEOUT_MS,
+  resolveDelay,
+} from "@busbar/core/adapter";
 import type { MemoryClaimedJob } from "../memory-claimed-job.ts";
 import type { Call, Link } from "./link.ts";
 
@@ -59,6 +65,7 @@ export class SimClaimedJob implements ClaimedJob {
   }
 
   async heartbeat(options?: { readonly leaseMs?: number }): Promise<void> {
+    if (options?.leaseMs !== undefined) checkJobLease(options.leaseMs);
     this.#check();
     await this.#link.request(this.#call("job.heartbeat"), () => this.#inner.heartbeat(options));
   }
@@ -68,10 +75,13 @@ export class SimClaimedJob implements ClaimedJob {
   }
 
   async nak(options?: JobNakOptions): Promise<void> {
+    resolveDelay(options?.delayMs);
+    if (options?.reason !== undefined) checkReason(options.reason);
     await this.#settle("job.nak", false, () => this.#inner.nak(options));
   }
 
   async deadLetter(reason: string): Promise<void> {
+    checkReason(reason);
     await this.#settle("job.deadLetter", true, () => this.#inner.deadLetter(reason));
   }
 
@@ -83,12 +93,19 @@ export class SimClaimedJob implements ClaimedJob {
   }
 
   #check(): void {
+    this.#link.checkOpen(true);
     if (this.#isSettled) throw alreadySettled(`attempt ${this.attempt} of job ${this.id}`);
     this.#inner.checkTime();
   }
 
   #call(op: string): Call {
     const { queue, id, attempt, fence } = this.#inner;
-    return { op, about: queue, data: { id, attempt, fence }, timeoutMs: DEFAULT_TIMEOUT_MS };
+    return {
+      op,
+      about: queue,
+      data: { id, attempt, fence },
+      timeoutMs: DEFAULT_TIMEOUT_MS,
+      settles: true,
+    };
   }
 }

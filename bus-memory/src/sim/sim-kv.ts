@@ -125,6 +125,9 @@ export class SimKvStore implements KvStore {
   }
 }
 
+/** How many changes may be under way or wait for the process. */
+const MAX_AHEAD = 256;
+
 function revised(revision: number): Readonly<Record<string, unknown>> {
   return { revision };
 }
@@ -140,6 +143,8 @@ class SimWatch implements KvWatch {
     // A watch resumes after the last revision it has got: nothing of it is lost.
     this.#stream = new SimStream<KvEvent, KvEvent>(link, inner[Symbol.asyncIterator]() as never, {
       lossy: false,
+      ahead: MAX_AHEAD,
+      whileDown: "wait",
       arrived: (event) => {
         const about = event.type === "initialDone" ? bucket : `${bucket}/${event.key}`;
         link.recorder.delivered(link.name, "kv.event", about, () => ({

@@ -61,6 +61,7 @@ export class SimLease implements Lease {
       about: this.#about,
       data: { fence, owner },
       timeoutMs: DEFAULT_TIMEOUT_MS,
+      settles: true,
     };
   }
 }

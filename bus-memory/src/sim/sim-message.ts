@@ -1,5 +1,10 @@
 import type { AckOptions, Headers, Message, NakOptions, TermOptions } from "@busbar/core";
-import { alreadySettled, DEFAULT_TIMEOUT_MS } from "@busbar/core/adapter";
+import {
+  alreadySettled,
+  checkReason,
+  DEFAULT_TIMEOUT_MS,
+  resolveDelay,
+} from "@busbar/core/adapter";
 import type { MemoryMessage } from "../memory-message.ts";
 import type { Call, Link } from "./link.ts";
 
@@ -46,10 +51,12 @@ export class SimMessage implements Message {
   }
 
   async nak(options?: NakOptions): Promise<void> {
+    resolveDelay(options?.delayMs);
     await this.#settle("message.nak", false, () => this.#inner.nak(options));
   }
 
   async term(options?: TermOptions): Promise<void> {
+    if (options?.reason !== undefined) checkReason(options.reason);
     await this.#settle("message.term", false, () => this.#inner.term(options));
   }
 
@@ -66,6 +73,7 @@ export class SimMessage implements Message {
   }
 
   #check(): void {
+    this.#link.checkOpen(true);
     if (this.#isSettled) {
       throw alreadySettled(`delivery ${this.deliveryCount} of message ${this.sequence}`);
     }
@@ -75,6 +83,6 @@ export class SimMessage implements Message {
   #call(op: string): Call {
     const { subject, sequence, deliveryCount } = this.#inner;
     const data = { consumer: this.#consumer, sequence, deliveryCount };
-    return { op, about: subject, data, timeoutMs: DEFAULT_TIMEOUT_MS };
+    return { op, about: subject, data, timeoutMs: DEFAULT_TIMEOUT_MS, settles: true };
   }
 }

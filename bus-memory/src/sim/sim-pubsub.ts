@@ -14,7 +14,13 @@ import type {
   SubscribeOptions,
   Subscription,
 } from "@busbar/core";
-import { DEFAULT_TIMEOUT_MS } from "@busbar/core/adapter";
+import {
+  checkHeaders,
+  checkSubject,
+  DEFAULT_TIMEOUT_MS,
+  payloadBytes,
+  resolveDrain,
+} from "@busbar/core/adapter";
 import type { MemoryMessage } from "../memory-message.ts";
 import type { MemoryPubsub } from "../memory-pubsub.ts";
 import { digest, owned } from "./digest.ts";
@@ -28,9 +34,11 @@ export class SimPubsub implements Pubsub {
   readonly deadLetters: DeadLetters;
   readonly #link: Link;
   readonly #inner: MemoryPubsub;
+  readonly #maxPayloadBytes: number;
   #subscriptions = 0;
 
-  constructor(link: Link, inner: MemoryPubsub) {
+  constructor(link: Link, inner: MemoryPubsub, maxPayloadBytes: number) {
+    this.#maxPayloadBytes = maxPayloadBytes;
     this.#link = link;
     this.#inner = inner;
     this.deadLetters = new SimDeadLetters(link, inner.deadLetters);
@@ -51,14 +59,19 @@ export class SimPubsub implements Pubsub {
     return this.#link.request(call, () => this.#inner.publish(subject, own, options), facts);
   }
 
-  notify(
+  async notify(
     subject: string,
     payload: Payload,
     options?: { readonly headers?: Headers },
   ): Promise<void> {
+    // Nobody waits for its answer: what is wrong must be found here.
+    this.#link.checkOpen(false);
+    checkSubject(subject);
+    payloadBytes(payload, this.#maxPayloadBytes, subject);
+    checkHeaders(options?.headers);
     const own = owned(this.#link, payload);
     const call = { op: "pubsub.notify", about: subject, timeoutMs: DEFAULT_TIMEOUT_MS };
-    return this.#link.send(call, () => this.#inner.notify(subject, own, options));
+    await this.#link.send(call, () => this.#inner.notify(subject, own, options));
   }
 
   async subscribe(subject: string, options?: SubscribeOptions): Promise<Subscription> {
@@ -77,7 +90,11 @@ export class SimPubsub implements Pubsub {
 
   async listen(subject: string, options?: ListenOptions): Promise<Listener> {
     const call = { op: "pubsub.listen", about: subject, timeoutMs: DEFAULT_TIMEOUT_MS };
-    const inner = await this.#link.request(call, () => this.#inner.listen(subject, options));
+    const lost = (): void => undefined;
+    const carry = (arrive: () => void): void => {
+      this.#link.deliver({ arrive, lost }, "dropDelivery");
+    };
+    const inner = await this.#link.request(call, () => this.#inner.listen(subject, options, carry));
     return new SimListener(this.#link, inner);
   }
 
@@ -101,6 +118,8 @@ class SimSubscription implements Subscription {
     this.#inner = inner;
     this.#stream = new SimStream<Message, Message>(link, inner[Symbol.asyncIterator]() as never, {
       lossy: true,
+      ahead: 0,
+      whileDown: "wait",
       arrived: (message) => {
         link.recorder.delivered(link.name, "message", message.subject, () => ({
           consumer,
@@ -124,7 +143,8 @@ class SimSubscription implements Subscription {
     };
   }
 
-  close(options?: CloseOptions): Promise<CloseReport> {
+  async close(options?: CloseOptions): Promise<CloseReport> {
+    resolveDrain(options?.drainMs, 0);
     this.#stream.end();
     return this.#link.gate.through(this.#inner.close(options));
   }
@@ -137,24 +157,10 @@ class SimSubscription implements Subscription {
 class SimListener implements Listener {
   readonly #link: Link;
   readonly #inner: Listener;
-  readonly #stream: SimStream<LiveMessage, LiveMessage>;
 
   constructor(link: Link, inner: Listener) {
     this.#link = link;
     this.#inner = inner;
-    this.#stream = new SimStream<LiveMessage, LiveMessage>(
-      link,
-      inner[Symbol.asyncIterator]() as never,
-      {
-        lossy: true,
-        arrived: (message) => {
-          link.recorder.delivered(link.name, "live", message.subject, () => ({
-            payload: digest(message.payload),
-          }));
-          return message;
-        },
-      },
-    );
   }
 
   get dropped(): number {
@@ -162,8 +168,17 @@ class SimListener implements Listener {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<LiveMessage, undefined> {
+    const { name, gate, recorder } = this.#link;
+    const inner = this.#inner[Symbol.asyncIterator]() as AsyncIterator<LiveMessage, undefined>;
     return {
-      next: () => this.#stream.next(),
+      next: async () => {
+        const result = await gate.through(inner.next());
+        if (!result.done) {
+          const { subject, payload } = result.value;
+          recorder.delivered(name, "live", subject, () => ({ payload: digest(payload) }));
+        }
+        return result;
+      },
       return: async () => {
         await this.close();
         return { done: true, value: undefined };
@@ -172,7 +187,6 @@ class SimListener implements Listener {
   }
 
   close(): Promise<void> {
-    this.#stream.end();
     return this.#link.gate.through(this.#inner.close());
   }
 

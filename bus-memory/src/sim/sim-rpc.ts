@@ -10,7 +10,7 @@ import type {
   RpcServer,
   ServeOptions,
 } from "@busbar/core";
-import { DEFAULT_TIMEOUT_MS, timeoutError } from "@busbar/core/adapter";
+import { DEFAULT_TIMEOUT_MS, resolveTimeout, timeoutError } from "@busbar/core/adapter";
 import { digest, owned } from "./digest.ts";
 import type { Link } from "./link.ts";
 import { SimStream } from "./sim-stream.ts";
@@ -25,8 +25,8 @@ export class SimRpc implements RequestReply {
     this.#inner = inner;
   }
 
-  request(subject: string, payload: Payload, options?: RequestOptions): Promise<Reply> {
-    const timeoutMs = options?.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  async request(subject: string, payload: Payload, options?: RequestOptions): Promise<Reply> {
+    const timeoutMs = resolveTimeout(options?.timeoutMs);
     const own = owned(this.#link, payload);
     const call = { op: "rpc.request", about: subject, data: this.#facts(own), timeoutMs };
     const asked = this.#link.request(
@@ -52,6 +52,8 @@ export class SimRpc implements RequestReply {
         const inner = this.#inner.requestMany(subject, own, options)[Symbol.asyncIterator]();
         const stream = new SimStream<Reply, Reply>(link, inner as never, {
           lossy: true,
+          ahead: MAX_AHEAD,
+          whileDown: "lose",
           arrived: (reply) => {
             link.recorder.delivered(link.name, "reply", subject, () => ({
               payload: digest(reply.payload),
@@ -129,6 +131,9 @@ export class SimRpc implements RequestReply {
     return this.#link.recorder.isWatched ? { payload: digest(payload) } : {};
   }
 }
+
+/** How many replies may be under way or wait for the process. */
+const MAX_AHEAD = 1_024;
 
 async function run(handler: RpcHandler, request: RpcRequest): Promise<RpcResult> {
   return handler(request);

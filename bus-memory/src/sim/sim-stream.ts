@@ -2,26 +2,41 @@ import type { Link } from "./link.ts";
 
 /** How a {@link SimStream} brings what comes from the server to the process. */
 export interface StreamRules<Inner, Outer> {
-  /** Whether a fault may lose something on its way; else it waits until the link is up again. */
+  /** Whether a fault may lose something on its way; else it is brought again. */
   readonly lossy: boolean;
+  /** How many are brought before the process asks for them. */
+  readonly ahead: number;
+  /** What becomes of it while the link is down: the server keeps it, or it is gone. */
+  readonly whileDown: "wait" | "lose";
   /** It has reached the process. */
   arrived(inner: Inner): Outer;
   /** The process will never see it: it closed while it was under way. */
   returned?(inner: Inner): void;
 }
 
+interface Reader<Outer> {
+  readonly resolve: (result: IteratorResult<Outer, undefined>) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /**
- * What a bus gives one after the other, brought over a {@link Link}: each `next` of the process asks
- * the inner iterator, and the answer takes the way back.
+ * What a bus gives one after the other, brought over a {@link Link}: the inner iterator is asked for
+ * as many as the process waits for, and some ahead; each takes the way back.
  *
- * States: *open* -> the inner iterator ends or fails, or `end()` -> *ended*.
+ * States: *open* -> the inner iterator ends or fails, or `end()` -> *ended*: what has arrived is
+ * still given, unless `end()` was called.
  */
 export class SimStream<Inner, Outer> {
   readonly #link: Link;
   readonly #inner: AsyncIterator<Inner, undefined>;
   readonly #rules: StreamRules<Inner, Outer>;
-  readonly #readers = new Set<() => void>();
+  #readers: Reader<Outer>[] = [];
+  #arrived: Inner[] = [];
+  /** How many the inner iterator was asked for that have not arrived. */
+  #asked = 0;
   #isEnded = false;
+  #isOver = false;
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(
     link: Link,
@@ -31,73 +46,90 @@ export class SimStream<Inner, Outer> {
     this.#link = link;
     this.#inner = inner;
     this.#rules = rules;
+    this.#fill();
   }
 
   /** The next one, as the process gets it. */
   next(): Promise<IteratorResult<Outer, undefined>> {
     return new Promise((resolve, reject) => {
-      const { gate } = this.#link;
-      const done = (): void => {
-        gate.pass(() => resolve({ done: true, value: undefined }));
-      };
-      this.#readers.add(done);
-      const finish = (give: () => void): void => {
-        gate.pass(() => {
-          if (this.#readers.delete(done)) give();
-        });
-      };
-      const ask = (): void => {
-        this.#inner.next().then(
-          (result) => {
-            if (result.done) finish(() => resolve(result));
-            else
-              this.#bring(result.value, { again: () => this.#link.whenUp(ask), finish, resolve });
-          },
-          (error: unknown) => finish(() => reject(error)),
-        );
-      };
-      if (this.#isEnded) {
-        this.#readers.delete(done);
-        done();
-      } else {
-        this.#link.whenUp(ask);
-      }
+      this.#readers.push({ resolve, reject });
+      this.#give();
+      this.#fill();
     });
   }
 
-  /** Nothing arrives any more: whoever waits is told so. */
+  /** Nothing arrives any more: whoever waits is told so, what has arrived goes back. */
   end(): void {
     this.#isEnded = true;
-    const readers = [...this.#readers];
-    this.#readers.clear();
-    for (const done of readers) done();
+    for (const inner of this.#arrived.splice(0)) this.#rules.returned?.(inner);
+    this.#give();
   }
 
-  #bring(
-    inner: Inner,
-    reader: {
-      readonly again: () => void;
-      readonly finish: (give: () => void) => void;
-      readonly resolve: (result: IteratorResult<Outer, undefined>) => void;
-    },
-  ): void {
-    const { lossy, arrived, returned } = this.#rules;
+  #fill(): void {
+    const { ahead } = this.#rules;
+    while (
+      !this.#isEnded &&
+      !this.#isOver &&
+      this.#asked + this.#arrived.length < this.#readers.length + ahead
+    ) {
+      this.#asked += 1;
+      this.#ask();
+    }
+  }
+
+  #ask(): void {
+    if (this.#rules.whileDown === "wait" && this.#link.isDown) {
+      this.#link.whenUp(() => this.#ask());
+      return;
+    }
+    this.#inner.next().then(
+      (result) => {
+        if (result.done) this.#over(undefined);
+        else this.#bring(result.value);
+      },
+      (error: unknown) => this.#over({ error }),
+    );
+  }
+
+  #over(failure: { readonly error: unknown } | undefined): void {
+    // Nothing that is still under way must be overtaken.
+    const told = (): void => {
+      this.#asked -= 1;
+      this.#isOver = true;
+      this.#failure ??= failure;
+      this.#give();
+    };
+    this.#link.deliver({ arrive: told, lost: told });
+  }
+
+  #bring(inner: Inner): void {
+    const { lossy } = this.#rules;
     const arrive = (): void => {
-      if (this.#isEnded) {
-        returned?.(inner);
-        return;
-      }
       this.#link.dally(() => {
-        this.#link.gate.pass(() => {
-          if (this.#isEnded) returned?.(inner);
-          else reader.finish(() => reader.resolve({ done: false, value: arrived(inner) }));
-        });
+        this.#asked -= 1;
+        if (this.#isEnded) {
+          this.#rules.returned?.(inner);
+          return;
+        }
+        this.#arrived.push(inner);
+        this.#give();
+        this.#fill();
       });
     };
-    const deliver = (): void => {
-      if (lossy) this.#link.deliver({ arrive, lost: reader.again }, "dropDelivery");
-      else this.#link.deliver({ arrive, lost: () => this.#link.whenUp(deliver) });
-    };
-    deliver();
+    if (lossy) this.#link.deliver({ arrive, lost: () => this.#ask() }, "dropDelivery");
+    else this.#link.deliver({ arrive, lost: () => this.#link.whenUp(() => this.#bring(inner)) });
+  }
+
+  #give(): void {
+    while (this.#readers.length > 0) {
+      if (this.#arrived.length === 0 && !this.#isEnded && !this.#isOver) return;
+      const reader = this.#readers.shift() as Reader<Outer>;
+      const inner = this.#arrived.shift();
+      this.#link.gate.pass(() => {
+        if (inner !== undefined) reader.resolve({ done: false, value: this.#rules.arrived(inner) });
+        else if (this.#failure && !this.#isEnded) reader.reject(this.#failure.error);
+        else reader.resolve({ done: true, value: undefined });
+      });
+    }
   }
 }

@@ -1,4 +1,5 @@
-import { type Bus, type Random, type ResolvedMemoryConfig, type VirtualClock } from "@busbar/core";
+import type { Bus, Clock, Random, ResolvedMemoryConfig, VirtualClock } from "@busbar/core";
+import { checkInteger, checkNamespace } from "@busbar/core/adapter";
 import { MemoryBus } from "../memory-bus.ts";
 import { engineOf, MemoryServer } from "../memory-server.ts";
 import type { Draws } from "./draws.ts";
@@ -20,6 +21,14 @@ export interface WorldParts {
   readonly recorder: Recorder;
   /** Called once if the code of a process throws. */
   readonly fail: (error: Error) => void;
+}
+
+/** Options of {@link World.process}. */
+export interface ProcessOptions {
+  /** The namespace of its bus. @defaultValue "sim", as for the world's own bus */
+  readonly namespace?: string;
+  /** As in the configuration of a bus. @defaultValue 120_000 */
+  readonly dedupWindowMs?: number;
 }
 
 const NAMESPACE = "sim";
@@ -77,12 +86,12 @@ export class World {
    * fault kills it.
    * @throws RangeError if the name is taken
    */
-  process(name: string, main?: ProcessMain): SimProcess {
+  process(name: string, main?: ProcessMain, options: ProcessOptions = {}): SimProcess {
     if (this.#processes.has(name)) throw new RangeError(`there is a process ${name} already`);
     const process = new SimProcess(
       name,
       {
-        begin: (_name, incarnation) => this.#begin(name, incarnation),
+        begin: (_name, incarnation) => this.#begin(name, incarnation, options),
         failed: (_name, error) => {
           const cause = error instanceof Error ? error : new Error(String(error));
           this.#parts.fail(new Error(`process ${name} failed: ${cause.message}`, { cause }));
@@ -215,11 +224,14 @@ export class World {
     throw new RangeError(`there is no process ${name}; there are: ${known}`);
   }
 
-  #open(clock: ResolvedMemoryConfig["clock"]): MemoryBus {
+  #open(clock: Clock, options: ProcessOptions = {}): MemoryBus {
+    const { namespace = NAMESPACE, dedupWindowMs = 120_000 } = options;
+    checkNamespace(namespace);
+    checkInteger("dedupWindowMs", dedupWindowMs, 100, 86_400_000);
     const config: ResolvedMemoryConfig = {
       backend: "memory",
-      namespace: NAMESPACE,
-      dedupWindowMs: 120_000,
+      namespace,
+      dedupWindowMs,
       maxPayloadBytes: 1_048_576,
       clock,
       server: this.#server,
@@ -228,7 +240,7 @@ export class World {
     return new MemoryBus(config, this.#server, () => undefined);
   }
 
-  #begin(name: string, incarnation: number): Life {
+  #begin(name: string, incarnation: number, options: ProcessOptions): Life {
     const { draws, faults, recorder, clock: world } = this.#parts;
     const { skewMs, clockDrift } = faults;
     const gate = new Gate();
@@ -238,7 +250,7 @@ export class World {
     };
     const clock = new ProcessClock(world, gate, skew);
     const link = new Link({ name, world, clock, gate, draws, faults, recorder });
-    const inner = this.#open(clock);
+    const inner = this.#open(clock, options);
     const bus = new SimBus(link, inner, faults);
     const stopping = new AbortController();
     if (this.#serverIsDown) link.cut("server");
