@@ -54,13 +54,13 @@ export class BusContext {
     return `${kind} ${this.ns} ${name}`;
   }
 
-  /** Tries `attempt` again after changes of a topic; see {@link Retry}. Not begun yet. */
-  retry(topic: string, attempt: () => number): Retry {
+  /** Tries `attempt` again after changes of its topics; see {@link Retry}. Not begun yet. */
+  retry(topics: readonly string[], attempt: () => number): Retry {
     const onError = (error: unknown): void => {
       const message = error instanceof Error ? error.message : String(error);
       this.status.emit({ type: "warning", code: "file-error", message });
     };
-    return new Retry({ hub: this.file.hub, clock: this.clock, onError }, topic, attempt);
+    return new Retry({ hub: this.file.hub, clock: this.clock, onError }, topics, attempt);
   }
 }
 

@@ -169,7 +169,7 @@ export class SqliteJobQueue implements JobQueue, Owned {
       const onClose = (): void => fail(closedError("the bus"));
       const onAbort = (): void => fail(signal?.reason);
       const timer = clock.setTimer(() => finish([]), waitMs);
-      const taking = this.#context.retry(this.#topic(queue), () => {
+      const taking = this.#context.retry([this.#topic(queue)], () => {
         const { jobs, againInMs } = this.#take(queue, options);
         if (jobs.length > 0) finish(jobs);
         return againInMs;

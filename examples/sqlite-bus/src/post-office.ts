@@ -11,6 +11,9 @@ export interface Parcel {
   readonly note: string;
 }
 
+/** How long a parcel lies in a box that nobody empties, beyond the time that somebody waits for it. */
+const LIVE_MS = 10_000;
+
 /** Who receives: listeners, servers of requests, and buses that wait for replies. */
 export type RouteKind = "live" | "rpc" | "reply";
 
@@ -52,7 +55,7 @@ export class PostOffice {
     const receive = (): void => {
       for (const parcel of this.#collect(id)) onParcel(parcel);
     };
-    const taking = this.#context.retry(boxOf(id), () => {
+    const taking = this.#context.retry([boxOf(id)], () => {
       receive();
       return Number.POSITIVE_INFINITY;
     });
@@ -67,10 +70,11 @@ export class PostOffice {
   }
 
   /**
-   * Sends to every receiver without a group and to one of each group. Within a transaction.
+   * Sends to every receiver without a group and to one of each group. `waitMs` is how long somebody
+   * waits for an answer. Within a transaction.
    * @returns how many there are.
    */
-  sendToAll(kind: RouteKind, parcel: Parcel, liveMs: number): number {
+  sendToAll(kind: RouteKind, parcel: Parcel, waitMs = 0): number {
     const { file, ns, config } = this.#context;
     const routes = file
       .all<{ id: number; pattern: string; grp: string | null }>(
@@ -88,12 +92,12 @@ export class PostOffice {
       const index = Math.floor(config.random.next() * members.length);
       chosen.push(...members.slice(index, index + 1));
     }
-    for (const { id } of chosen) this.sendTo(id, parcel, liveMs);
+    for (const { id } of chosen) this.sendTo(id, parcel, waitMs);
     return chosen.length;
   }
 
   /** Sends to one receiver, if it is still there. Within a transaction. */
-  sendTo(route: number, parcel: Parcel, liveMs: number): void {
+  sendTo(route: number, parcel: Parcel, waitMs = 0): void {
     const { file, clock } = this.#context;
     const nowMs = clock.now();
     file.run("DELETE FROM mail WHERE until_ms <= ?", nowMs);
@@ -104,7 +108,7 @@ export class PostOffice {
       parcel.payload,
       parcel.headers,
       parcel.note,
-      nowMs + liveMs,
+      nowMs + waitMs + LIVE_MS,
       route,
     );
     // Told at the end of this task: the transaction is over by then.

@@ -29,9 +29,6 @@ import { SqliteListener } from "./listener.ts";
 import type { Parcel, PostOffice } from "./post-office.ts";
 import { SqliteSubscription } from "./subscription.ts";
 
-/** How long a live message may lie before its listener takes it. */
-const LIVE_MS = 10_000;
-
 /** Publish and subscribe on the messages of one namespace. */
 export class SqlitePubsub implements Pubsub {
   readonly deadLetters: DeadLetters;
@@ -75,7 +72,7 @@ export class SqlitePubsub implements Pubsub {
       if (expectedLastSequence !== undefined) this.#checkLast(subject, expectedLastSequence);
       const sequence = this.#append(parcel);
       if (messageId !== undefined) remember(this.#context, scope, messageId, String(sequence));
-      this.#post.sendToAll("live", parcel, LIVE_MS);
+      this.#post.sendToAll("live", parcel);
       return { sequence, duplicate: false };
     });
     this.#wake();
@@ -90,7 +87,7 @@ export class SqlitePubsub implements Pubsub {
     this.#context.enter();
     checkSubject(subject);
     const parcel = this.#parcel(subject, payload, options?.headers);
-    this.#context.file.write(() => this.#post.sendToAll("live", parcel, LIVE_MS));
+    this.#context.file.write(() => this.#post.sendToAll("live", parcel));
   }
 
   async subscribe(subject: string, options?: SubscribeOptions): Promise<Subscription> {

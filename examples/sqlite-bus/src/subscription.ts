@@ -42,11 +42,11 @@ export class SqliteSubscription implements Subscription, Owned {
     this.#maxInFlight = options.maxInFlight;
     this.#signal = options.signal;
     this.#hand = new Hand(context.clock);
-    const topic = context.topic("pubsub");
-    // A settle frees a place here, and what is to come again may be somebody else's.
-    const settled = (): void => context.file.hub.wake(topic);
+    // A settle frees a place here, and what is to come again may be for others on the consumer.
+    const own = context.topic("pubsub", String(consumer.id));
+    const settled = (): void => context.file.hub.wake(own);
     this.#origin = { consumer, hand: this.#hand, settled };
-    this.#taking = context.retry(topic, () => this.#take());
+    this.#taking = context.retry([context.topic("pubsub"), own], () => this.#take());
     this.#signal?.addEventListener("abort", this.#onAbort, { once: true });
     context.lifecycle.add(this);
   }

@@ -58,21 +58,21 @@ export interface RetryContext {
 }
 
 /**
- * Tries something again after every change of a topic, and when the time has come that the last
+ * Tries something again after every change of its topics, and when the time has come that the last
  * attempt named.
  */
 export class Retry {
   readonly #context: RetryContext;
   readonly #attempt: () => number;
-  readonly #off: () => void;
+  readonly #offs: (() => void)[];
   #timer: Timer | undefined;
   #isOver = false;
 
   /** `attempt` gives the milliseconds after which to try without a change; `Infinity` for never. */
-  constructor(context: RetryContext, topic: string, attempt: () => number) {
+  constructor(context: RetryContext, topics: readonly string[], attempt: () => number) {
     this.#context = context;
     this.#attempt = attempt;
-    this.#off = context.hub.on(topic, () => this.run());
+    this.#offs = topics.map((topic) => context.hub.on(topic, () => this.run()));
   }
 
   /** Tries now. */
@@ -95,6 +95,6 @@ export class Retry {
   stop(): void {
     this.#isOver = true;
     this.#timer?.cancel();
-    this.#off();
+    for (const off of this.#offs) off();
   }
 }

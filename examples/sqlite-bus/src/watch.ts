@@ -49,7 +49,7 @@ export class SqliteWatch implements KvWatch, Owned {
     this.#initialEnd = lastRevision(context);
     this.#position = Math.min(target.afterRevision ?? 0, Number.MAX_SAFE_INTEGER);
     const topic = context.topic("bucket", target.bucket.name);
-    this.#reading = context.retry(topic, () => this.#give());
+    this.#reading = context.retry([topic], () => this.#give());
     target.signal?.addEventListener("abort", this.#onAbort, { once: true });
     context.lifecycle.add(this);
   }
