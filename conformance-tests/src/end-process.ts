@@ -5,7 +5,8 @@ const GRACE_MS = 5_000;
 
 /**
  * Lets the process end with this exit code. All buses and servers are closed by now: if something
- * still keeps the process alive, that is a leak, which is told and fails the run.
+ * still keeps the process alive, that is a leak, which is told and fails the run. After an interrupted
+ * run (a code above 128) it ends at once: what was given up may hold anything.
  */
 export function endProcess(exitCode: number, errors: Output = process.stderr): void {
   if (exitCode > 128) process.exit(exitCode);

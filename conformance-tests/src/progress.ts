@@ -13,6 +13,8 @@ const MARKS: Readonly<Record<CaseResult["status"], string>> = {
   skipped: "skip",
 };
 
+const MOST_LISTED = 30;
+
 /** Prints a line for every case on a terminal; elsewhere only for what did not pass. */
 export function printResult(output: Output, result: CaseResult): void {
   if (result.status === "passed" && !output.isTTY) return;
@@ -33,7 +35,7 @@ export function printSummary(output: Output, report: ConformanceReport): void {
     `${report.suite} on ${report.server} (${report.harness}), seed ${report.seed}, ${(report.ms / 1_000).toFixed(1)} s`,
     `${passed} passed, ${failed} failed, ${skipped} skipped`,
     ...[...skipsByReason(cases)].map(
-      ([reason, ids]) => `  skipped, ${reason} (${ids.length}): ${ids.join(", ")}`,
+      ([reason, ids]) => `  skipped, ${reason} (${ids.length}): ${listed(ids)}`,
     ),
     ...failures.map(({ id, title }) => `  failed: ${id} ${title}`),
     ...(report.command !== undefined && failures.length > 0
@@ -43,4 +45,10 @@ export function printSummary(output: Output, report: ConformanceReport): void {
     report.badge,
   ];
   output.write(`${lines.join("\n")}\n`);
+}
+
+/** An interrupted run can have skipped most of the suite. */
+function listed(ids: readonly string[]): string {
+  const more = ids.length - MOST_LISTED;
+  return ids.slice(0, MOST_LISTED).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }

@@ -299,3 +299,49 @@ describe("runConformance: randomness", () => {
     expect(drawn[2]).not.toBe(drawn[0]);
   });
 });
+
+describe("runConformance: interruption", () => {
+  it("gives up what is under way, begins no more, and reports what has run", async () => {
+    const { harness, log } = fakeHarness();
+    const controller = new AbortController();
+    const told: string[] = [];
+    let release = (): void => undefined;
+    let ranLast = false;
+    const cases = [
+      caseOf("X-001", () => undefined),
+      caseOf("X-002", () => {
+        controller.abort();
+        return new Promise<void>((resolve) => (release = resolve));
+      }),
+      caseOf("X-003", () => (ranLast = true)),
+    ];
+    const report = await run(cases, harness, {
+      signal: controller.signal,
+      onResult: ({ id }) => told.push(id),
+    });
+    expect(report).toMatchObject({ interrupted: true, passed: 1, failed: 0, skipped: 2 });
+    expect(report.badge).toBe("L1 1/3 · fake 1.2.3 · interrupted");
+    expect(log.closedHarnesses).toBe(1);
+    // Its late end changes nothing, and nothing comes behind it.
+    const before = JSON.stringify(report);
+    release();
+    await expect.poll(() => log.cleaned.length).toBe(3);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([told, ranLast, JSON.stringify(report)]).toEqual([["X-001"], false, before]);
+  });
+
+  it("rejects if it comes before there is a bus", async () => {
+    const reason = new Error("interrupted by SIGINT");
+    const hangs = fakeHarness({ open: () => new Promise(() => undefined) });
+    const running = run([], hangs.harness, { signal: AbortSignal.abort(reason) });
+    await expect(running).rejects.toBe(reason);
+  });
+
+  it("does not wait for a harness that cannot close", async () => {
+    const controller = new AbortController();
+    const { harness } = fakeHarness({ close: () => Promise.reject(new Error("still in use")) });
+    const stop = caseOf("X-001", () => controller.abort());
+    const report = await run([stop], harness, { signal: controller.signal });
+    expect(report.interrupted).toBe(true);
+  });
+});
