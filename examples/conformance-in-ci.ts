@@ -3,7 +3,7 @@ import { allCases, busHarness, runConformance } from "@busbar/conformance-tests"
 // How the author of a backend has it checked in CI: the suite, a bus, and the exit code. Here the
 // smoke level; without `level` everything a backend must do, and what it says that it can.
 //
-// The command line does the same and writes JSON, JUnit and Markdown reports:
+// The command line does the same and writes JSON, JUnit, Markdown, HTML and a badge:
 //   npx busbar-conformance --bus memory: --junit report.xml
 
 const bus = process.env["BUSBAR_URL"] ?? "memory:";
