@@ -78,7 +78,7 @@ export class Deadlines {
   tick(): number {
     const nowMs = this.#clock.monotonic();
     this.#nowMs = nowMs;
-    if (this.#nextMs <= nowMs) this.#run(nowMs);
+    if (this.#nextMs <= nowMs && this.#running) this.#run(nowMs);
     return nowMs;
   }
 

@@ -16,8 +16,9 @@ interface Change {
 /**
  * What a server has changed lately, and how each change is undone.
  *
- * Changes are undone newest first, each kind as far back as it is lost. So the writes that are lost
- * are the last ones, and so are the settles; but either can be lost without the other. An undo that
+ * Each kind is undone as far back as it is lost, so the lost writes are the last ones, and so are
+ * the lost settles; but either can be lost without the other. Writes build on each other and are
+ * undone newest first; settles do not, and what they held comes back in their order. An undo that
  * does not find any more what its change had made (a queue was purged, a durable deleted) does
  * nothing.
  */
@@ -46,8 +47,8 @@ export class Journal {
 
   /** Undoes what is younger than `lost`. What is left is on disk, and forgotten here. */
   undo(nowMs: number, lost: LostWindows): void {
-    for (const { atMs, kind, undo } of this.#changes.drain().toReversed()) {
-      if (nowMs - atMs < lost[kind]) undo();
-    }
+    const changes = this.#changes.drain().filter(({ atMs, kind }) => nowMs - atMs < lost[kind]);
+    for (const { kind, undo } of changes.toReversed()) if (kind === "write") undo();
+    for (const { kind, undo } of changes) if (kind === "settle") undo();
   }
 }
