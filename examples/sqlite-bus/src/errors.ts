@@ -3,7 +3,7 @@ import { BusError, type BusErrorCode, isBusError } from "@busbar/core";
 // The one place where SQLite's errors become ours. https://sqlite.org/rescode.html
 
 const CODES: Readonly<Record<number, BusErrorCode>> = {
-  // perm, busy, locked, readonly, full, cannot open, auth
+  // perm, busy, locked, readonly, full, cannot open, auth, no database
   3: "PERMISSION_DENIED",
   5: "DISCONNECTED",
   6: "DISCONNECTED",
@@ -11,6 +11,7 @@ const CODES: Readonly<Record<number, BusErrorCode>> = {
   13: "LIMIT_EXCEEDED",
   14: "DISCONNECTED",
   23: "PERMISSION_DENIED",
+  26: "INVALID_CONFIG",
 };
 
 /** What `file` answered, as a {@link BusError}; every transaction was rolled back by then. */
