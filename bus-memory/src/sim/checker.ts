@@ -16,6 +16,8 @@ export interface FinalState {
 export interface Checker {
   /** Named in failures. */
   readonly name: string;
+  /** What it has counted that is no failure, such as duplicates: for reports. */
+  readonly counts?: Readonly<Record<string, number>>;
   /** Looks at one event. @returns what is wrong, if something is; the run ends there */
   event(event: TraceEvent): string | undefined;
   /** Looks at the end. @returns everything that is wrong */

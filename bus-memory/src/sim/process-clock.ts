@@ -26,6 +26,11 @@ export class ProcessClock implements Clock {
     this.#skew = skew;
   }
 
+  /** How far it is off. */
+  get skew(): ClockSkew {
+    return this.#skew;
+  }
+
   now(): number {
     const { offsetMs, rate } = this.#skew;
     const elapsedMs = this.#world.monotonic();

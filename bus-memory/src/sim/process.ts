@@ -43,7 +43,7 @@ export interface ProcessHost {
   begin(name: string, incarnation: number): Life;
   /** Its code threw. */
   failed(name: string, error: unknown): void;
-  note(name: string, text: string): void;
+  note(name: string, text: string, data?: Readonly<Record<string, unknown>>): void;
 }
 
 /** Where a process is. See {@link SimProcess}. */
@@ -165,8 +165,8 @@ export class SimProcess {
   }
 
   #run(): void {
-    this.#host.note(this.name, `started ${this.#incarnation}`);
     const life = this.#life;
+    this.#host.note(this.name, `started ${this.#incarnation}`, { ...life.clock.skew });
     if (this.#main === undefined) return;
     const main = this.#main;
     const running = async (): Promise<void> => main(life.context);

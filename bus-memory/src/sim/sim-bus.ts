@@ -54,6 +54,7 @@ export class SimBus implements Bus {
 
   async #close(options?: CloseOptions): Promise<CloseReport> {
     this.#link.close("closing");
+    this.#link.recorder.note(this.#link.name, "bus.close");
     // What was sent before goes first.
     await this.#link.flush();
     const report = await this.#link.gate.through(this.#inner.close(options));
@@ -69,12 +70,12 @@ export class SimBus implements Bus {
 
 function capabilitiesOf(inner: Capabilities, faults: ResolvedFaults): Capabilities {
   const { serverCrash } = faults;
-  const keeps = serverCrash === undefined || serverCrash.lostSettlesMs === 0;
+  const keeps = (serverCrash?.lostSettlesMs ?? 0) === 0;
   const settles = keeps ? "kept" : "window";
   const loses = faults.dropDelivery > 0 || faults.partition !== undefined;
   return Object.freeze({
     ...inner,
-    ackMeaning: serverCrash !== undefined && serverCrash.lostWritesMs > 0 ? "flushed" : "synced",
+    ackMeaning: (serverCrash?.lostWritesMs ?? 0) > 0 ? "flushed" : "synced",
     persistent: true,
     settleDurability: Object.freeze({ pubsub: settles, jobs: settles }),
     dedupDurability: Object.freeze({ pubsub: "kept", jobs: "kept" }),

@@ -67,7 +67,11 @@ export class SimClaimedJob implements ClaimedJob {
   async heartbeat(options?: { readonly leaseMs?: number }): Promise<void> {
     if (options?.leaseMs !== undefined) checkJobLease(options.leaseMs);
     this.#check();
-    await this.#link.request(this.#call("job.heartbeat"), () => this.#inner.heartbeat(options));
+    await this.#link.request(
+      this.#call("job.heartbeat", { leaseMs: options?.leaseMs }),
+      () => this.#inner.heartbeat(options),
+      () => ({ leftMs: leftMs(this.#inner, this.#link) }),
+    );
   }
 
   async ack(options?: AckOptions): Promise<void> {
@@ -88,7 +92,7 @@ export class SimClaimedJob implements ClaimedJob {
   async #settle(op: string, confirm: boolean, run: () => Promise<void>): Promise<void> {
     this.#check();
     this.#isSettled = true;
-    const call = this.#call(op);
+    const call = this.#call(op, { confirm: confirm || undefined });
     await (confirm ? this.#link.request(call, run) : this.#link.send(call, run));
   }
 
@@ -98,14 +102,22 @@ export class SimClaimedJob implements ClaimedJob {
     this.#inner.checkTime();
   }
 
-  #call(op: string): Call {
+  #call(op: string, more: Readonly<Record<string, unknown>>): Call {
     const { queue, id, attempt, fence } = this.#inner;
     return {
       op,
       about: queue,
-      data: { id, attempt, fence },
+      data: { id, attempt, fence, ...more },
       timeoutMs: DEFAULT_TIMEOUT_MS,
       settles: true,
     };
   }
+}
+
+/** How much of a lease is left, by the clock of the process. For the trace. */
+export function leftMs(
+  { lease }: { readonly lease: { readonly expiresAtMs: number } },
+  { clock }: Link,
+): number {
+  return Math.round((lease.expiresAtMs - clock.now()) * 1_000) / 1_000;
 }

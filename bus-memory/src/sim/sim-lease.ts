@@ -1,6 +1,7 @@
 import type { Lease } from "@busbar/core";
 import { DEFAULT_TIMEOUT_MS } from "@busbar/core/adapter";
 import type { Call, Link } from "./link.ts";
+import { leftMs } from "./sim-claimed-job.ts";
 
 /** A lease over a {@link Link}. Its end is judged by the clock of the process, as it always is. */
 export class SimLease implements Lease {
@@ -13,6 +14,12 @@ export class SimLease implements Lease {
     this.#link = link;
     this.#inner = inner;
     this.#about = about;
+    this.#showLoss();
+  }
+
+  /** Facts for the trace. */
+  static facts(lease: Lease, link: Link): Readonly<Record<string, unknown>> {
+    return { fence: lease.fence, owner: lease.owner, leftMs: leftMs({ lease }, link) };
   }
 
   get key(): string {
@@ -35,8 +42,22 @@ export class SimLease implements Lease {
     return this.#inner.lost;
   }
 
-  heartbeat(): Promise<void> {
-    return this.#link.request(this.#call("heartbeat"), () => this.#inner.heartbeat());
+  async heartbeat(): Promise<void> {
+    this.lost.throwIfAborted();
+    // An answer that comes after the end is none.
+    const restMs = Math.max(1, this.expiresAtMs - this.#link.clock.now());
+    const timeoutMs = Math.min(DEFAULT_TIMEOUT_MS, restMs);
+    try {
+      const call = { ...this.#call("heartbeat"), timeoutMs };
+      await this.#link.request(
+        call,
+        () => this.#inner.heartbeat(),
+        () => SimLease.facts(this.#inner, this.#link),
+      );
+    } catch (error) {
+      this.lost.throwIfAborted();
+      throw error;
+    }
   }
 
   release(): Promise<void> {
@@ -52,6 +73,20 @@ export class SimLease implements Lease {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.release();
+  }
+
+  /** That a process hears of its loss is something that reaches it. */
+  #showLoss(): void {
+    const { gate, recorder, name } = this.#link;
+    if (!recorder.isWatched) return;
+    const show = (): void => {
+      gate.pass(() => {
+        recorder.delivered(name, "lease.lost", this.#about, () => ({ fence: this.fence }));
+      });
+    };
+    const { lost } = this.#inner;
+    if (lost.aborted) show();
+    else lost.addEventListener("abort", show, { once: true });
   }
 
   #call(method: string): Call {

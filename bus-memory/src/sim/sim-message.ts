@@ -68,7 +68,7 @@ export class SimMessage implements Message {
   async #settle(op: string, confirm: boolean, run: () => Promise<void>): Promise<void> {
     this.#check();
     this.#isSettled = true;
-    const call = this.#call(op);
+    const call = this.#call(op, { confirm: confirm || undefined });
     await (confirm ? this.#link.request(call, run) : this.#link.send(call, run));
   }
 
@@ -80,9 +80,9 @@ export class SimMessage implements Message {
     this.#inner.checkTime();
   }
 
-  #call(op: string): Call {
+  #call(op: string, more?: Readonly<Record<string, unknown>>): Call {
     const { subject, sequence, deliveryCount } = this.#inner;
-    const data = { consumer: this.#consumer, sequence, deliveryCount };
+    const data = { consumer: this.#consumer, sequence, deliveryCount, ...more };
     return { op, about: subject, data, timeoutMs: DEFAULT_TIMEOUT_MS, settles: true };
   }
 }
