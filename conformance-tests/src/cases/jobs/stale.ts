@@ -189,30 +189,28 @@ export const staleCases: readonly ConformanceCase[] = [
   },
   {
     id: "JQ-FENCE-002",
-    title: "The fence of a job grows over its dead letter and replay too",
+    title: "A job that has the id of a dead one, after a replay, has a greater fence too",
     contract: "jobs",
     level: "L1",
     async run(context) {
       const { bus } = context;
       await enqueueTexts(bus, ["a"]);
-      const fences: number[] = [];
-      for (const _round of range(3)) {
-        await (await claimOne(bus)).nak();
+      const fences = new Map<string, number>();
+      const claim = async (): Promise<ClaimedJob> => {
         const job = await claimOne(bus);
-        fences.push(job.fence);
+        const before = fences.get(job.id) ?? 0;
+        check(job.fence > before, `fence ${job.fence} of job ${job.id} comes after ${before}`);
+        fences.set(job.id, job.fence);
+        return job;
+      };
+      for (const _round of range(3)) {
+        await (await claim()).nak();
+        const job = await claim();
         await job.deadLetter("enough");
-        const [letter] = await deadLettersBecome(context, bus, 1);
-        checkEqual(letter?.id, job.id, "the id of the dead letter");
+        await deadLettersBecome(context, bus, 1);
         checkEqual(await bus.jobs.deadLetters.replay(QUEUE, job.id), true, "replay");
-        const again = await claimOne(bus);
-        checkEqual(again.id, job.id, "the id after the replay");
-        fences.push(again.fence);
-        await again.nak();
       }
-      for (const [index, fence] of fences.entries()) {
-        const before = fences[index - 1] ?? 0;
-        check(fence > before, `fence ${fence} comes after ${before}`);
-      }
+      await (await claim()).ack();
     },
   },
 ];
