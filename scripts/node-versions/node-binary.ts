@@ -1,10 +1,11 @@
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
+const FILE = process.platform === "win32" ? "node.exe" : "node";
 const CACHE_DIR = fileURLToPath(new URL("../../.cache/node", import.meta.url));
 
 /** A Node that can be started. */
@@ -20,34 +21,34 @@ export interface NodeBinary {
  * `node` package would fetch with an install script.
  */
 export async function findNode(wanted: string): Promise<NodeBinary> {
-  const home = join(CACHE_DIR, wanted);
-  return (await probe(home)) ?? (await fetchTo(home, wanted));
+  const path = join(CACHE_DIR, wanted, FILE);
+  return (await probe(path)) ?? (await fetchTo(path, wanted));
 }
 
-async function fetchTo(home: string, wanted: string): Promise<NodeBinary> {
-  await mkdir(CACHE_DIR, { recursive: true });
+async function fetchTo(path: string, wanted: string): Promise<NodeBinary> {
+  await mkdir(dirname(path), { recursive: true });
   const workDir = await mkdtemp(join(CACHE_DIR, ".fetch-"));
+  const name = packageName();
   try {
     const options = ["--no-save", "--no-package-lock", "--ignore-scripts", "--prefix", workDir];
-    await run("npm", ["install", ...options, `${packageName()}@${wanted}`], {
+    await run("npm", ["install", ...options, `${name}@${wanted}`], {
       timeout: 300_000,
       // There npm is a script of the shell.
       shell: process.platform === "win32",
     });
-    if ((await probe(workDir)) === undefined) throw new Error(`Node ${wanted} does not run here`);
-    // A rename is atomic: of several processes that fetch at once, each finds a whole folder.
-    await rename(workDir, home).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
-    });
-    return (await probe(home)) as NodeBinary;
+    // A rename is atomic: of several processes that fetch at once, each finds a whole binary.
+    await rename(join(workDir, "node_modules", name, "bin", FILE), path);
+  } catch (cause) {
+    throw new Error(`npm has no Node ${wanted} for this machine (package ${name})`, { cause });
   } finally {
     await rm(workDir, { recursive: true, force: true });
   }
+  const binary = await probe(path);
+  if (binary === undefined) throw new Error(`${path} does not run`);
+  return binary;
 }
 
-async function probe(home: string): Promise<NodeBinary | undefined> {
-  const file = process.platform === "win32" ? "node.exe" : "node";
-  const path = join(home, "node_modules", packageName(), "bin", file);
+async function probe(path: string): Promise<NodeBinary | undefined> {
   try {
     const { stdout } = await run(path, ["--version"], { timeout: 10_000 });
     return { path, version: stdout.trim().replace(/^v/, "") };
