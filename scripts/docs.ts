@@ -5,16 +5,23 @@ import { readBuses } from "./docs/buses.ts";
 import { renderCapabilities, renderSkipped } from "./docs/capability-tables.ts";
 import { caseGroups, renderCases } from "./docs/case-lists.ts";
 import { renderErrors } from "./docs/error-table.ts";
+import { renderMutants } from "./docs/mutant-table.ts";
 import { sampleBlocks, sampleReport } from "./docs/report-samples.ts";
 import { renderReportFields, renderReportSchema } from "./docs/report-schema.ts";
 
 // Fills the parts of the documentation that are known better elsewhere: the cases of the suite, what
-// each backend says that it can do, the error codes, the reports and their schema. `--check` changes nothing and fails if a page
+// each backend says that it can do, the error codes, the mutants, the reports and their schema. `--check` changes nothing and fails if a page
 // is out of date.
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const CONTRACTS = "docs/contracts.md";
-const PAGES = ["README.md", CONTRACTS, "docs/capabilities.md", "docs/reports.md"];
+const PAGES = [
+  "README.md",
+  CONTRACTS,
+  "docs/capabilities.md",
+  "docs/mutants.md",
+  "docs/reports.md",
+];
 const SCHEMA = "conformance-tests/report.schema.json";
 
 const check = process.argv.includes("--check");
@@ -24,6 +31,7 @@ const renderers: Readonly<Record<string, Renderer>> = {
   capabilities: () => renderCapabilities(buses),
   skipped: () => renderSkipped(buses),
   errors: renderErrors,
+  mutants: renderMutants,
   "report-fields": renderReportFields,
   ...sampleBlocks(await sampleReport()),
 };
