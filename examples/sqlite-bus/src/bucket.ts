@@ -52,14 +52,8 @@ export function useBucket(
   const existing = findBucket(context, name);
   const { history, ttlMs, maxBytes } = wanted ?? resolveBucketOptions();
   if (existing === undefined) {
-    return context.file.one<BucketRow>(
-      "INSERT INTO bucket (ns, name, history, ttl_ms, max_bytes) VALUES (?, ?, ?, ?, ?) RETURNING *",
-      context.ns,
-      name,
-      history,
-      ttlMs,
-      maxBytes,
-    ) as BucketRow;
+    const row = { name, history, ttl_ms: ttlMs, max_bytes: maxBytes };
+    return { ...row, id: context.file.insert("bucket", { ns: context.ns, ...row }) };
   }
   if (wanted === undefined) return existing;
   const compared = [
@@ -140,17 +134,14 @@ export function writeEntry(context: BusContext, bucket: BucketRow, write: Write)
   file.run("UPDATE entry SET last = 0 WHERE bucket = ? AND key = ? AND last", bucket.id, key);
   const nowMs = clock.now();
   const lifeMs = shorter(ttlMs, bucket.ttl_ms);
-  const row = file.one<{ revision: number }>(
-    `INSERT INTO entry (bucket, key, deleted, value, created_ms, until_ms)
-      VALUES (?, ?, ?, ?, ?, ?) RETURNING revision`,
-    bucket.id,
+  return file.insert("entry", {
+    bucket: bucket.id,
     key,
-    value === undefined ? 1 : 0,
-    value ?? new Uint8Array(),
-    nowMs,
-    lifeMs === 0 ? null : nowMs + lifeMs,
-  );
-  return (row as { revision: number }).revision;
+    deleted: value === undefined ? 1 : 0,
+    value: value ?? new Uint8Array(),
+    created_ms: nowMs,
+    until_ms: lifeMs === 0 ? null : nowMs + lifeMs,
+  });
 }
 
 /** A row as the program gets it. */

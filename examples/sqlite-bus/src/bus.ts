@@ -73,7 +73,7 @@ function capabilitiesOf(config: SqliteConfig, version: string): Capabilities {
   return Object.freeze<Capabilities>({
     backend: "sqlite",
     server: `SQLite ${version}`,
-    ackMeaning: config.sync,
+    ackMeaning: config.sync === "synced" ? "synced" : "flushed",
     persistent: true,
     // A settle is a row like everything else.
     settleDurability: Object.freeze({ pubsub: "kept", jobs: "kept" }),

@@ -17,7 +17,7 @@ const schema = z.strictObject({
   file: z.string().min(1),
   pollMs: z.int().min(0).max(10_000).default(20),
   busyTimeoutMs: z.int().min(0).max(60_000).default(2_000),
-  sync: z.enum(["flushed", "synced"]).default("flushed"),
+  sync: z.enum(["never", "flushed", "synced"]).default("flushed"),
   maxPayloadBytes: z.int().min(1).max(67_108_864).default(1_048_576),
   clock: object<Clock>("a Clock").default(systemClock),
   random: object<Random>("a Random").default(systemRandom),
@@ -38,8 +38,11 @@ export interface SqliteConfig {
   readonly pollMs: number;
   /** How long an operation blocks while another process writes, in milliseconds. Default: 2,000. */
   readonly busyTimeoutMs: number;
-  /** `flushed` survives a kill of the process, `synced` power loss too. Default: "flushed". */
-  readonly sync: "flushed" | "synced";
+  /**
+   * What a write survives: `flushed` a kill of the process, `synced` power loss too. With `never`,
+   * which is for tests, power loss may destroy the file. Default: "flushed".
+   */
+  readonly sync: "never" | "flushed" | "synced";
   /** Largest payload, in bytes. Default: 1 MiB. */
   readonly maxPayloadBytes: number;
   /** All buses on one file in one process have one clock. Default: the machine's. */

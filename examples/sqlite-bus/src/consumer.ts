@@ -73,17 +73,14 @@ export class Consumer {
         checkSame(durable as string, JSON.parse(existing.options) as StoredOptions, options);
         return new Consumer(context, existing, durable);
       }
-      const row = file.one<{ id: number; options: string }>(
-        `INSERT INTO consumer (ns, durable, pattern, options, position, process)
-          VALUES (?, ?, ?, ?, ?, ?) RETURNING id, options`,
+      const row = {
         ns,
-        durable ?? null,
-        subject,
-        JSON.stringify(options),
-        startOf(context, from),
-        file.process,
-      );
-      return new Consumer(context, row as { id: number; options: string }, durable);
+        durable: durable ?? null,
+        options: JSON.stringify(options),
+        position: startOf(context, from),
+        process: file.process,
+      };
+      return new Consumer(context, { ...row, id: file.insert("consumer", row) }, durable);
     });
   }
 
@@ -219,13 +216,16 @@ export function bury(context: BusContext, consumer: number): void {
     consumer,
     clock.now(),
   );
-  for (const { sequence, count, due_ms, ...row } of over) {
+  for (const { sequence, count, due_ms, subject, payload, headers, published_ms } of over) {
     file.run("DELETE FROM delivery WHERE consumer = ? AND sequence = ?", consumer, sequence);
     addDeadLetter(context, "durable", consumer, {
-      ...row,
       id: String(sequence),
+      subject,
       reason: MAX_DELIVERIES,
       attempts: count,
+      payload,
+      headers,
+      published_ms,
       dead_ms: due_ms,
       origin: "",
     });

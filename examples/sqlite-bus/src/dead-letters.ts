@@ -127,21 +127,7 @@ export function addDeadLetter(
   owner: number,
   letter: Omit<DeadLetterRow, "number">,
 ): void {
-  context.file.run(
-    `INSERT INTO dead_letter (kind, owner, id, subject, reason, attempts, payload, headers,
-      published_ms, dead_ms, origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    kind,
-    owner,
-    letter.id,
-    letter.subject,
-    letter.reason,
-    letter.attempts,
-    letter.payload,
-    letter.headers,
-    letter.published_ms,
-    Math.floor(letter.dead_ms),
-    letter.origin,
-  );
+  context.file.insert("dead_letter", { kind, owner, ...letter });
 }
 
 /** Removes all of an owner's. @returns how many. */
@@ -164,7 +150,7 @@ function show(owner: string, row: DeadLetterRow): DeadLetter {
     payload,
     headers: toHeaders(row.headers),
     publishedAtMs: row.published_ms,
-    deadAtMs: row.dead_ms,
+    deadAtMs: Math.floor(row.dead_ms),
   };
 }
 

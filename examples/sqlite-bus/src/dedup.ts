@@ -10,6 +10,6 @@ export function findDuplicate(context: BusContext, scope: string, id: string): s
 export function remember(context: BusContext, scope: string, id: string, answer: string): void {
   const nowMs = context.clock.now();
   context.file.run("DELETE FROM dedup WHERE until_ms <= ?", nowMs);
-  const untilMs = nowMs + context.config.dedupWindowMs;
-  context.file.run("INSERT INTO dedup VALUES (?, ?, ?, ?)", scope, id, answer, untilMs);
+  const until_ms = nowMs + context.config.dedupWindowMs;
+  context.file.insert("dedup", { scope, id, answer, until_ms });
 }

@@ -16,6 +16,9 @@ const FORGET_MS = 86_400_000;
 /** The options that all buses on a file in one process have in common. */
 const SHARED = ["clock", "pollMs", "sync", "busyTimeoutMs"] as const;
 
+/** https://sqlite.org/pragma.html#pragma_synchronous */
+const SYNCHRONOUS = { never: "OFF", flushed: "NORMAL", synced: "FULL" } as const;
+
 const open = new Map<string, SqliteFile>();
 
 /**
@@ -45,8 +48,8 @@ export class SqliteFile {
     this.#config = config;
     this.#db = new DatabaseSync(path, { timeout: config.busyTimeoutMs });
     try {
+      this.#db.exec(`PRAGMA synchronous = ${SYNCHRONOUS[config.sync]}`);
       this.#db.exec("PRAGMA journal_mode = WAL");
-      this.#db.exec(`PRAGMA synchronous = ${config.sync === "synced" ? "FULL" : "NORMAL"}`);
       this.#db.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`);
       this.#enter();
     } catch (error) {
@@ -118,6 +121,13 @@ export class SqliteFile {
   /** All rows. */
   all<Row>(sql: string, ...values: SQLInputValue[]): Row[] {
     return this.#call(() => this.#prepare(sql).all(...values) as Row[]);
+  }
+
+  /** Adds a row. @returns its key, where SQLite gave it one */
+  insert(table: string, row: Readonly<Record<string, SQLInputValue>>): number {
+    const columns = Object.keys(row);
+    const sql = `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`;
+    return this.#call(() => Number(this.#prepare(sql).run(...Object.values(row)).lastInsertRowid));
   }
 
   /** The next number of a counter, within a transaction. */

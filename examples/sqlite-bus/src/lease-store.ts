@@ -29,14 +29,8 @@ export class SqliteLeaseStore implements LeaseStore {
       if (current !== expected) throw revisionConflict("leases", key, expected, current);
       // A new row: its revision is greater than all before, for ever.
       file.run("DELETE FROM lease WHERE ns = ? AND key = ?", ns, key);
-      return file.one<{ revision: number }>(
-        "INSERT INTO lease (ns, key, value, written_ms) VALUES (?, ?, ?, ?) RETURNING revision",
-        ns,
-        key,
-        value,
-        // The wall clock cuts fractions off, which must not make the record older than it is.
-        clock.now() + 1,
-      )?.revision as number;
+      // The wall clock cuts fractions off, which must not make the record older than it is.
+      return file.insert("lease", { ns, key, value, written_ms: clock.now() + 1 });
     });
     this.#wake(key);
     return revision;

@@ -44,14 +44,8 @@ export class PostOffice {
     onParcel: (parcel: Parcel) => void,
   ): Route {
     const { file, ns } = this.#context;
-    const { id } = file.one<{ id: number }>(
-      "INSERT INTO route (ns, kind, pattern, grp, process) VALUES (?, ?, ?, ?, ?) RETURNING id",
-      ns,
-      kind,
-      target.pattern,
-      target.group ?? null,
-      file.process,
-    ) as { id: number };
+    const { pattern, group: grp = null } = target;
+    const id = file.insert("route", { ns, kind, pattern, grp, process: file.process });
     const receive = (): void => {
       for (const parcel of this.#collect(id)) onParcel(parcel);
     };

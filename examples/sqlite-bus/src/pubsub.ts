@@ -134,16 +134,7 @@ export class SqlitePubsub implements Pubsub {
 
   #append({ subject, payload, headers }: Parcel): number {
     const { file, ns, clock } = this.#context;
-    const row = file.one<{ sequence: number }>(
-      `INSERT INTO message (ns, subject, payload, headers, published_ms) VALUES (?, ?, ?, ?, ?)
-        RETURNING sequence`,
-      ns,
-      subject,
-      payload,
-      headers,
-      clock.now(),
-    );
-    return (row as { sequence: number }).sequence;
+    return file.insert("message", { ns, subject, payload, headers, published_ms: clock.now() });
   }
 
   #wake(): void {

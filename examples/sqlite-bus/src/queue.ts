@@ -45,10 +45,9 @@ export function findQueue(context: BusContext, name: string): QueueRow | undefin
 
 /** A queue, made if need be. */
 export function useQueue(context: BusContext, name: string): QueueRow {
-  const sql = "INSERT INTO queue (ns, name) VALUES (?, ?) RETURNING id, name, paused";
-  return (
-    findQueue(context, name) ?? (context.file.one<QueueRow>(sql, context.ns, name) as QueueRow)
-  );
+  const existing = findQueue(context, name);
+  if (existing !== undefined) return existing;
+  return { id: context.file.insert("queue", { ns: context.ns, name }), name, paused: 0 };
 }
 
 /** Adds a job. */
@@ -60,7 +59,8 @@ export function addJob(context: BusContext, queue: QueueRow, job: ResolvedJob): 
   if (first !== undefined) return { id: first, duplicate: true };
   const nowMs = clock.now();
   const id = file.next("job");
-  insertJob(context, queue.id, {
+  file.insert("job", {
+    queue: queue.id,
     id,
     place: id,
     due_ms: runAtMs ?? nowMs + delayMs,
@@ -180,8 +180,9 @@ export function buryJobs(context: BusContext, queue: number): void {
 /** Brings a dead letter back: at the end, with all attempts to go. */
 export function reviveJob(context: BusContext, queue: number, letter: DeadLetterRow): void {
   const { payload, headers, published_ms } = letter;
-  insertJob(context, queue, {
+  context.file.insert("job", {
     ...(JSON.parse(letter.origin) as Origin),
+    queue,
     id: Number(letter.id),
     place: context.file.next("job"),
     due_ms: context.clock.now(),
@@ -222,25 +223,4 @@ export function deleteQueue(context: BusContext, queue: QueueRow): void {
 
 function dedupScope(queue: QueueRow): string {
   return `job ${queue.id}`;
-}
-
-function insertJob(
-  context: BusContext,
-  queue: number,
-  job: Omit<JobRow, "leased" | "attempt" | "fence"> & { readonly place: number },
-): void {
-  context.file.run(
-    `INSERT INTO job (id, queue, due_ms, priority, place, max_attempts, dedup_key, payload, headers,
-      enqueued_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    job.id,
-    queue,
-    job.due_ms,
-    job.priority,
-    job.place,
-    job.max_attempts,
-    job.dedup_key,
-    job.payload,
-    job.headers,
-    job.enqueued_ms,
-  );
 }

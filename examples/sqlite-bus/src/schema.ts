@@ -18,7 +18,7 @@ CREATE INDEX IF NOT EXISTS message_by_subject ON message (ns, subject, sequence)
 -- Positions in them. Everything up to the position was looked at.
 CREATE TABLE IF NOT EXISTS consumer (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
-  ns TEXT NOT NULL, durable TEXT, pattern TEXT NOT NULL, options TEXT NOT NULL,
+  ns TEXT NOT NULL, durable TEXT, options TEXT NOT NULL,
   position INTEGER NOT NULL, process TEXT NOT NULL
 );
 CREATE UNIQUE INDEX IF NOT EXISTS consumer_by_name ON consumer (ns, durable) WHERE durable IS NOT NULL;
@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS dead_letter (
   kind TEXT NOT NULL, owner INTEGER NOT NULL, id TEXT NOT NULL,
   subject TEXT NOT NULL, reason TEXT NOT NULL, attempts INTEGER NOT NULL,
   payload BLOB NOT NULL, headers TEXT NOT NULL,
-  published_ms INTEGER NOT NULL, dead_ms INTEGER NOT NULL, origin TEXT NOT NULL,
+  published_ms INTEGER NOT NULL, dead_ms REAL NOT NULL, origin TEXT NOT NULL,
   UNIQUE (kind, owner, id)
 );
 

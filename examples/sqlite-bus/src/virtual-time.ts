@@ -15,10 +15,10 @@ export async function conformanceHarness(): Promise<Harness> {
   const clock = new VirtualClock();
   const folder = await mkdtemp(join(tmpdir(), "sqlite-bus-"));
   const file = join(folder, "bus.sqlite");
+  const config = { backend: "sqlite", file, clock, pollMs: 0, sync: "never" };
   return {
     name: "sqlite, virtual time",
-    open: (options) =>
-      busBackend.open(parseConfig({ backend: "sqlite", file, clock, pollMs: 0, ...options })),
+    open: (options) => busBackend.open(parseConfig({ ...config, ...options })),
     time: { clock, run: (promise) => clock.autoAdvance(promise) },
     toleranceMs: 10,
     close: () => rm(folder, { recursive: true }),
