@@ -1,4 +1,4 @@
-import { toBytes, toText } from "@busbar/core";
+import { type Headers, toBytes, toText } from "@busbar/core";
 import { NO_HEADERS } from "@busbar/core/adapter";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -86,20 +86,65 @@ describe("MessageLog", () => {
     log.push("s", 1, NO_HEADERS, arena);
     expect(log.get(2_001)?.subject).toBe("s");
   });
+
+  it("drops the newest, whose sequences it gives again, also if they were dropped as oldest", () => {
+    const step = fc.tuple(
+      fc.constantFrom("push", "first", "last"),
+      fc.integer({ min: 1, max: 600 }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
+        const log = new MessageLog();
+        let model: { readonly sequence: number; readonly headers: Headers }[] = [];
+        let next = 1;
+        let text = 0;
+        for (const [what, count] of steps) {
+          for (let left = count; left > 0; left--) {
+            if (what === "push") {
+              const headers = ++text % 7 === 0 ? { n: String(text) } : NO_HEADERS;
+              log.push(`s.${text}`, text, headers, new Arena());
+              model.push({ sequence: next++, headers });
+            } else if (what === "first") {
+              log.dropFirst();
+              model.shift();
+            } else if (next > 1) {
+              log.dropLast();
+              next -= 1;
+              model = model.filter(({ sequence }) => sequence < next);
+            }
+          }
+          expect([log.next, log.size]).toEqual([next, model.length]);
+          for (const { sequence, headers } of model) {
+            expect(log.get(sequence)?.headers).toEqual(headers);
+          }
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
 });
 
 describe("FreshJobs", () => {
   it("gives what an array would, whatever is pushed and taken", () => {
-    const step = fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 300 }));
+    const kind = fc.constantFrom("push", "shift", "drop");
+    const step = fc.tuple(kind, fc.integer({ min: 1, max: 300 }));
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
         const jobs = new FreshJobs(3);
         const arena = new Arena();
-        const model: number[] = [];
+        let model: number[] = [];
         let number = 0;
-        for (const [isPush, count] of steps) {
+        for (const [what, count] of steps) {
+          if (what === "drop") {
+            // The numbers are given again.
+            number = Math.max(number - count, 0);
+            jobs.dropFrom(number + 1);
+            model = model.filter((one) => one <= number);
+            expect(jobs.size).toBe(model.length);
+            continue;
+          }
           for (let left = count; left > 0; left--) {
-            if (isPush) {
+            if (what === "push") {
               number += 1 + (left % 3);
               model.push(number);
               arena.write(toBytes(String(number)));
@@ -144,6 +189,21 @@ describe("SubjectLine", () => {
     }
     expect(line.at(line.indexFrom(8_001, 0))).toBeUndefined();
   });
+
+  it("drops the newest, and finds what comes in its place", () => {
+    const line = new SubjectLine("s");
+    for (const sequence of [1, 2, 3]) line.push(sequence);
+    const hint = line.indexFrom(3, 0) + 1;
+    line.dropLast();
+    line.dropLast();
+    expect(line.last).toBe(1);
+    expect(line.at(line.indexFrom(2, hint))).toBeUndefined();
+    line.push(2);
+    expect(line.at(line.indexFrom(2, hint))).toBe(2);
+    line.dropFirst();
+    line.dropLast();
+    expect(line.isEmpty).toBe(true);
+  });
 });
 
 describe("SortedKeys", () => {
@@ -186,6 +246,18 @@ describe("DedupWindow", () => {
     expect(window.find("a", 99.9)).toBe(1);
     expect(window.find("a", 100)).toBeUndefined();
     expect(window.size).toBe(0);
+  });
+
+  it("forgets an id that is removed, and keeps it for its whole time if it comes again", () => {
+    const window = new DedupWindow<number>(100);
+    window.add("a", 1, 0);
+    window.remove("a", 2);
+    expect(window.find("a", 0)).toBe(1);
+    window.remove("a", 1);
+    expect(window.find("a", 0)).toBeUndefined();
+    window.add("a", 3, 50);
+    expect(window.find("a", 149)).toBe(3);
+    expect(window.find("a", 150)).toBeUndefined();
   });
 });
 

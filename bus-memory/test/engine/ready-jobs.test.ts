@@ -14,13 +14,14 @@ it("ReadyJobs gives the highest priority first, then what came back, then by ran
   const step = fc.oneof(
     fc.record({ add: fc.nat(9), late: fc.nat(3) }),
     fc.record({ take: fc.constant(true) }),
-    fc.record({ back: fc.nat() }),
+    fc.record({ back: fc.nat(), left: fc.boolean() }),
+    fc.record({ dropLast: fc.nat(60) }),
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
       const ready = new ReadyJobs();
       let model: StoredJob[] = [];
-      const out: StoredJob[] = [];
+      let out: StoredJob[] = [];
       let number = 0;
       for (const one of steps) {
         if ("add" in one) {
@@ -39,10 +40,19 @@ it("ReadyJobs gives the highest priority first, then what came back, then by ran
           model = model.filter((other) => other !== wanted);
           if (taken) {
             taken.attempt = 1;
+            taken.wasLeft = false;
             out.push(taken);
           }
+        } else if ("dropLast" in one) {
+          const from = number - one.dropLast;
+          const dropped = model.filter((other) => other.number >= from);
+          const left = dropped.filter((other) => other.wasLeft);
+          expect(ready.dropFrom(from)).toBe(left.length);
+          model = model.filter((other) => other.number < from);
+          out = out.filter((other) => other.number < from);
         } else if (out.length > 0) {
           const [back] = out.splice(one.back % out.length, 1) as [StoredJob];
+          back.wasLeft = one.left;
           ready.add(back);
           model.push(back);
         }
