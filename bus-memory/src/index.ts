@@ -8,7 +8,6 @@ export {
   ALL_FAULTS,
   type FaultOptions,
   type Range,
-  type ServerLoss,
   type Spell,
 } from "./sim/faults.ts";
 export type { ParkedCall } from "./sim/link.ts";

@@ -30,6 +30,7 @@ export class MemorySubscription implements Subscription, Owned, MemberSink {
   readonly #inbox = new Mailbox<Message>();
   readonly #gate = new IdleGate();
   #readers = 0;
+  #isSuspended = false;
   #closing: Promise<CloseReport> | undefined;
 
   constructor(
@@ -46,7 +47,23 @@ export class MemorySubscription implements Subscription, Owned, MemberSink {
   }
 
   get isWaiting(): boolean {
-    return this.#readers > 0;
+    return this.#readers > 0 && !this.#isSuspended;
+  }
+
+  /** Nobody is there for a while: what comes is only buffered. */
+  suspend(): void {
+    this.#isSuspended = true;
+  }
+
+  /** Somebody is there again. */
+  resume(): void {
+    this.#isSuspended = false;
+    this.#context.tick();
+    while (this.#readers > 0) {
+      const delivery = this.#consumer.take(this.#member);
+      if (delivery === undefined) return;
+      this.receive(delivery);
+    }
   }
 
   receive(delivery: Delivery): void {

@@ -23,3 +23,8 @@ export interface Checker {
   /** Looks at the end. @returns everything that is wrong */
   finish?(state: FinalState): readonly string[] | Promise<readonly string[]>;
 }
+
+/** A checker that counts. */
+export interface CountingChecker extends Checker {
+  readonly counts: Readonly<Record<string, number>>;
+}

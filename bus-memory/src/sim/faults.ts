@@ -1,3 +1,5 @@
+import type { CrashOptions } from "../memory-server.ts";
+
 /** Two numbers, the smaller one first, between which a value is drawn. */
 export type Range = readonly [min: number, max: number];
 
@@ -40,22 +42,11 @@ export interface FaultOptions {
   /** A process is killed, and started again with a new bus after `forMs`. */
   readonly crash?: Spell;
   /** The server is killed, and started again after `forMs`. Says what it forgets. */
-  readonly serverCrash?: Spell & ServerLoss;
+  readonly serverCrash?: Spell & CrashOptions;
   /** How wrong the wall clocks of processes are: each is off by up to so many milliseconds, either way. */
   readonly skewMs?: number;
   /** How wrong their speed is: 0.05 stands for 5 per cent too slow to 5 per cent too fast. */
   readonly clockDrift?: number;
-}
-
-/** What a server that crashes forgets. */
-export interface ServerLoss {
-  /** Settles of so many milliseconds before the crash. @defaultValue 0 */
-  readonly lostSettlesMs?: number;
-  /**
-   * Writes of so many milliseconds before the crash, although they were acknowledged: what a server
-   * loses with its machine. @defaultValue 0
-   */
-  readonly lostWritesMs?: number;
 }
 
 /** {@link FaultOptions} with everything filled in. */
@@ -71,7 +62,7 @@ export interface ResolvedFaults {
   readonly partition: Spell | undefined;
   readonly pause: Spell | undefined;
   readonly crash: Spell | undefined;
-  readonly serverCrash: (Spell & Required<ServerLoss>) | undefined;
+  readonly serverCrash: (Spell & Required<CrashOptions>) | undefined;
   readonly skewMs: number;
   readonly clockDrift: number;
 }

@@ -1,8 +1,9 @@
-import { BusError, type Clock, errorCode, type Timer } from "@busbar/core";
-import { closedError, timeoutError } from "@busbar/core/adapter";
+import type { Clock } from "@busbar/core";
+import { closedError } from "@busbar/core/adapter";
 import type { Draws } from "./draws.ts";
 import type { ResolvedFaults } from "./faults.ts";
 import type { Gate } from "./gate.ts";
+import { PendingCall } from "./pending-call.ts";
 import type { Recorder } from "./recorder.ts";
 
 /** An operation on its way to the server and back. */
@@ -14,8 +15,11 @@ export interface Call {
   readonly data?: Readonly<Record<string, unknown>>;
   /** How long the process waits for the answer, by its own clock. */
   readonly timeoutMs: number;
-  /** Whether a second copy of it does no harm, so that clients send one when in doubt. */
-  readonly repeatable?: boolean;
+  /**
+   * Whether a client sends it again: after a broken connection, because that does no harm, or also
+   * when in doubt, because the server knows the double. Default: never.
+   */
+  readonly again?: "afterBreak" | "inDoubt" | undefined;
   /** Whether it settles or extends something: that is possible while the bus closes. */
   readonly settles?: boolean;
 }
@@ -38,10 +42,20 @@ export interface LinkParts {
 export interface ParkedCall {
   readonly op: string;
   readonly about: string;
+  /** The world's time when it began. */
   readonly sinceMs: number;
+  /** Ends it: nothing comes back any more. */
+  abandon(error: unknown): void;
 }
 
-interface Leg {
+/** Options of something that waits at the server. */
+export interface Waits {
+  readonly waitMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** One way of something. */
+export interface Leg {
   readonly arrive: () => void;
   readonly lost: () => void;
 }
@@ -59,8 +73,9 @@ export class Link {
   readonly #parked = new Map<number, ParkedCall>();
   #waiting: (() => void)[] = [];
   #phase: "open" | "closing" | "closed" = "open";
-  /** Tells what was sent before a cut from what is sent after it. */
   #epoch = 0;
+  #broken: AbortController | undefined;
+  readonly #watchers = new Set<(isUp: boolean) => void>();
   #lastOutMs = 0;
   #lastBackMs = 0;
 
@@ -83,9 +98,39 @@ export class Link {
     return this.#reasons.size > 0;
   }
 
+  /** Tells what was sent before a break from what was sent after it. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Aborts when the connection that stands now breaks. */
+  get broken(): AbortSignal {
+    this.#broken ??= new AbortController();
+    if (this.isDown) this.#broken.abort();
+    return this.#broken.signal;
+  }
+
+  /** Calls `change` whenever it goes down or comes up. @returns what ends that */
+  watch(change: (isUp: boolean) => void): () => void {
+    this.#watchers.add(change);
+    return () => this.#watchers.delete(change);
+  }
+
+  /** The process waits for the end of a call. */
+  park(number: number, call: ParkedCall): void {
+    this.#parked.set(number, call);
+  }
+
+  /** It has ended. */
+  unpark(number: number): void {
+    this.#parked.delete(number);
+  }
+
   /** The bus of the process is closing, or closed. */
   close(phase: "closing" | "closed"): void {
     this.#phase = phase;
+    if (phase === "closing") return;
+    for (const call of this.#parked.values()) call.abandon(closedError("the bus"));
   }
 
   /** @throws BusError `CLOSED` */
@@ -116,13 +161,18 @@ export class Link {
   cut(reason: string): boolean {
     const wasUp = this.#reasons.size === 0;
     this.#reasons.add(reason);
-    if (wasUp) this.#epoch += 1;
-    return wasUp;
+    if (!wasUp) return false;
+    this.#epoch += 1;
+    this.#broken?.abort();
+    for (const change of this.#watchers) change(false);
+    return true;
   }
 
   /** Takes one reason away. @returns whether it is up because of that */
   mend(reason: string): boolean {
     if (!this.#reasons.delete(reason) || this.isDown) return false;
+    this.#broken = undefined;
+    for (const change of this.#watchers) change(true);
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const go of waiting) go();
@@ -142,64 +192,29 @@ export class Link {
     facts?: (value: T) => Readonly<Record<string, unknown>>,
   ): Promise<T> {
     this.checkOpen(call.settles ?? false);
-    const { recorder, gate, name, clock } = this.#parts;
-    const number = recorder.call(name, call);
-    const startMs = clock.monotonic();
-    this.#parked.set(number, { op: call.op, about: call.about, sinceMs: recorder.nowMs });
     return new Promise<T>((resolve, reject) => {
-      let isOver = false;
-      let isSent = false;
-      let timer: Timer | undefined;
-      const end = (finish: () => void): void => {
-        if (isOver) return;
-        isOver = true;
-        timer?.cancel();
-        gate.pass(() => {
-          this.#parked.delete(number);
-          finish();
-        });
-      };
-      const fail = (error: unknown): void => {
-        end(() => {
-          recorder.failed(name, call, { number, code: errorCode(error) });
-          reject(error);
-        });
-      };
-      const succeed = (value: T): void => {
-        end(() => {
-          recorder.done(name, call, { number, value, facts });
-          resolve(value);
-        });
-      };
-      // Only what gets no answer needs a timer: everything else ends by itself.
-      const unanswered = (): void => {
-        const leftMs = call.timeoutMs - (clock.monotonic() - startMs);
-        timer ??= clock.setTimer(
-          () =>
-            fail(isSent ? timeoutError(`${call.op} ${call.about}`, call.timeoutMs) : notSent(call)),
-          Math.max(0, leftMs),
-        );
-      };
-      const out = (): void => {
-        if (isOver) return;
-        isSent = true;
-        const epoch = this.#epoch;
-        const back = (arrive: () => void): void => {
-          if (epoch !== this.#epoch) unanswered();
-          else this.#travel("back", { arrive, lost: unanswered }, "dropReply");
-        };
-        const atServer = (): void => {
-          run().then(
-            (value) => back(() => succeed(value)),
-            (error: unknown) => back(() => fail(error)),
-          );
-        };
-        this.#travel("out", { arrive: atServer, lost: unanswered }, "dropRequest");
-        if (call.repeatable) this.#maybeTwice(run, "dropRequest");
-      };
-      if (this.isDown) unanswered();
-      this.whenUp(out);
+      const work = { run, ends: { resolve, reject, facts } };
+      new PendingCall(this, this.#parts, call, work).start();
     });
+  }
+
+  /**
+   * Something that waits at the server, for {@link Link.request}: a broken connection ends the wait
+   * there, and if it is sent again only what is left of `waitMs` is waited for.
+   */
+  waiting<Options extends Waits, T>(
+    options: Options,
+    run: (options: Options) => Promise<T>,
+  ): () => Promise<T> {
+    const { waitMs = 0, signal } = options ?? {};
+    if (!(typeof waitMs === "number" && waitMs > 0)) return () => run(options);
+    const { clock } = this.#parts;
+    const endMs = clock.monotonic() + waitMs;
+    return () => {
+      const left = Math.max(0, Math.min(waitMs, endMs - clock.monotonic()));
+      const signals = signal === undefined ? [this.broken] : [this.broken, signal];
+      return run({ ...options, waitMs: left, signal: AbortSignal.any(signals) });
+    };
   }
 
   /** Sends something whose end the process does not wait for. */
@@ -213,7 +228,7 @@ export class Link {
         run().then(
           () => recorder.done(name, call, { number, value: undefined, facts: undefined }),
           (error: unknown) => {
-            recorder.failed(name, call, { number, code: errorCode(error) });
+            recorder.failed(name, call, { number, error });
             throw error;
           },
         ),
@@ -222,25 +237,25 @@ export class Link {
     recorder.done(name, call, { number, value: undefined, facts: undefined });
     this.whenUp(() => {
       this.#sendOnce(run, "dropSettle");
-      this.#maybeTwice(run, "dropSettle");
+      this.maybeTwice(run, "dropSettle");
     });
   }
 
   /** Resolves when what was sent has arrived or is lost; at once while the link is down. */
   flush(): Promise<void> {
     return this.#parts.gate.through(
-      new Promise((resolve) => this.#travel("out", { arrive: resolve, lost: resolve }, undefined)),
+      new Promise((resolve) => this.travel("out", { arrive: resolve, lost: resolve }, undefined)),
     );
   }
 
   /** Something comes from the server by itself; `drop` says by which fault it may be lost. */
   deliver(leg: Leg, drop?: "dropDelivery"): void {
-    this.#travel("back", leg, drop);
+    this.travel("back", leg, drop);
   }
 
   /** The process answers a request. */
   reply(leg: Leg): void {
-    this.#travel("out", leg, "dropReply");
+    this.travel("out", leg, "dropReply");
   }
 
   /** Lets a delivery lie for a while, if that is its fate. */
@@ -256,7 +271,8 @@ export class Link {
     clock.setTimer(go, forMs);
   }
 
-  #maybeTwice(run: () => Promise<unknown>, drop: DropFault): void {
+  /** Sends a second copy, if that is its fate. */
+  maybeTwice(run: () => Promise<unknown>, drop: DropFault): void {
     if (this.#chance("duplicate")) this.#sendOnce(run, drop);
   }
 
@@ -264,7 +280,7 @@ export class Link {
     const arrive = (): void => {
       run().catch(() => undefined);
     };
-    this.#travel("out", { arrive, lost: () => undefined }, drop);
+    this.travel("out", { arrive, lost: () => undefined }, drop);
   }
 
   #chance(fault: "duplicate" | DropFault): boolean {
@@ -274,7 +290,8 @@ export class Link {
     return true;
   }
 
-  #travel(direction: "out" | "back", leg: Leg, drop: DropFault | undefined): void {
+  /** One way: arrives after its time, or is lost. */
+  travel(direction: "out" | "back", leg: Leg, drop: DropFault | undefined): void {
     const { draws, faults, name, world } = this.#parts;
     if (this.isDown || (drop !== undefined && this.#chance(drop))) {
       leg.lost();
@@ -299,12 +316,5 @@ export class Link {
   }
 }
 
-type DropFault = "dropRequest" | "dropReply" | "dropSettle" | "dropDelivery";
-
-function notSent({ op, about, timeoutMs }: Call): BusError {
-  return new BusError(
-    "DISCONNECTED",
-    `${op} ${about}: the server was away for ${timeoutMs} ms; nothing was sent`,
-    { details: { outcome: "notSent" } },
-  );
-}
+/** Faults by which something is lost. */
+export type DropFault = "dropRequest" | "dropReply" | "dropSettle" | "dropDelivery";

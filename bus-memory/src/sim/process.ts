@@ -160,6 +160,7 @@ export class SimProcess {
     life.stopping.abort();
     this.resume();
     await this.#done;
+    this.#host.note(this.name, "stopped");
     await life.inner.close({ drainMs: 0 });
     this.#state = "ended";
   }

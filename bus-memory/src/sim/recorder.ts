@@ -1,4 +1,4 @@
-import type { Clock } from "@busbar/core";
+import { type Clock, isBusError } from "@busbar/core";
 import type { Draws } from "./draws.ts";
 import type { Call } from "./link.ts";
 import type { TraceEvent } from "./trace.ts";
@@ -69,10 +69,14 @@ export class Recorder {
   failed(
     process: string,
     { op, about }: Call,
-    failure: { readonly number: number; readonly code: string | undefined },
+    failure: { readonly number: number; readonly error: unknown },
   ): void {
-    const { number, code } = failure;
-    this.#emit({ type: "error", process, op, about, call: number, data: { code } });
+    const { number, error } = failure;
+    const { code, details } = isBusError(error) ? error : { code: undefined, details: undefined };
+    // Whether it may have been done all the same, and what a conflict was with.
+    const { outcome, revision } = details ?? {};
+    const data = { code, outcome, revision };
+    this.#emit({ type: "error", process, op, about, call: number, data });
   }
 
   /** Something reached a process. */

@@ -37,11 +37,14 @@ export class SimDeadLetters implements DeadLetters {
   }
 }
 
+const READS: ReadonlySet<string> = new Set(["list", "get", "count"]);
+
 function call(method: string, owner: string, id?: string): Call {
   return {
     op: `deadLetters.${method}`,
     about: owner,
     data: id === undefined ? {} : { id },
     timeoutMs: DEFAULT_TIMEOUT_MS,
+    again: READS.has(method) ? "afterBreak" : undefined,
   };
 }

@@ -8,11 +8,11 @@ import type {
   JobQueue,
   QueueStats,
 } from "@busbar/core";
-import { DEFAULT_TIMEOUT_MS } from "@busbar/core/adapter";
+import { DEFAULT_JOB_LEASE_MS, DEFAULT_TIMEOUT_MS } from "@busbar/core/adapter";
 import type { MemoryClaimedJob } from "../memory-claimed-job.ts";
-import { digest, owned } from "./digest.ts";
+import { digest, owned, shown } from "./digest.ts";
 import type { Call, Link } from "./link.ts";
-import { SimClaimedJob } from "./sim-claimed-job.ts";
+import { leftMs, SimClaimedJob } from "./sim-claimed-job.ts";
 import { SimDeadLetters } from "./sim-dead-letters.ts";
 
 /** Job queues over a {@link Link}. */
@@ -34,7 +34,7 @@ export class SimJobQueue implements JobQueue {
       about: queue,
       data: this.#link.recorder.isWatched ? this.#facts(own) : {},
       timeoutMs: options?.timeoutMs ?? DEFAULT_TIMEOUT_MS,
-      repeatable: job?.dedupKey !== undefined,
+      again: job?.dedupKey === undefined ? undefined : ("inDoubt" as const),
     };
     return this.#link.request(call, () => this.#inner.enqueue(queue, own, options), enqueued);
   }
@@ -65,10 +65,11 @@ export class SimJobQueue implements JobQueue {
       about: queue,
       data: { workerId, leaseMs, max, waitMs },
       timeoutMs: waitMs + DEFAULT_TIMEOUT_MS,
+      again: "afterBreak" as const,
     };
     const jobs = await this.#link.request(
       call,
-      () => this.#inner.claim(queue, options),
+      this.#link.waiting(options, (left) => this.#inner.claim(queue, left)),
       (claimed) => ({ jobs: claimed.map(({ id, attempt, fence }) => ({ id, attempt, fence })) }),
     );
     return jobs.map((job) => {
@@ -77,8 +78,12 @@ export class SimJobQueue implements JobQueue {
         id: job.id,
         attempt: job.attempt,
         fence: job.fence,
+        maxAttempts: job.maxAttempts,
         priority: job.priority,
+        leaseMs: leaseMs ?? DEFAULT_JOB_LEASE_MS,
+        leftMs: leftMs(job, this.#link),
         payload: digest(job.payload),
+        headers: shown(job.headers),
       }));
       return new SimClaimedJob(this.#link, job as MemoryClaimedJob);
     });
@@ -106,7 +111,12 @@ export class SimJobQueue implements JobQueue {
   }
 
   #call(method: string, queue: string): Call {
-    return { op: `jobs.${method}`, about: queue, timeoutMs: DEFAULT_TIMEOUT_MS };
+    return {
+      op: `jobs.${method}`,
+      about: queue,
+      timeoutMs: DEFAULT_TIMEOUT_MS,
+      again: "afterBreak",
+    };
   }
 
   #own(job: Job): Job {
@@ -116,8 +126,15 @@ export class SimJobQueue implements JobQueue {
   }
 
   #facts(job: Job): Readonly<Record<string, unknown>> {
-    const { dedupKey, priority, maxAttempts, delayMs } = job;
-    return { payload: digest(job.payload), dedupKey, priority, maxAttempts, delayMs };
+    const { payload, headers, dedupKey, priority, maxAttempts, delayMs } = job;
+    return {
+      payload: digest(payload),
+      headers: shown(headers),
+      dedupKey,
+      priority,
+      maxAttempts,
+      delayMs,
+    };
   }
 }
 

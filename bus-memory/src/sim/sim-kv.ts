@@ -30,7 +30,10 @@ export class SimKvStore implements KvStore {
   }
 
   ensureBucket(bucket: string, options?: BucketOptions): Promise<void> {
-    return this.#ask("ensureBucket", bucket, () => this.#inner.ensureBucket(bucket, options));
+    const call = this.#call("ensureBucket", bucket, { ttlMs: options?.ttlMs });
+    return this.#link.request({ ...call, again: "afterBreak" }, () =>
+      this.#inner.ensureBucket(bucket, options),
+    );
   }
 
   deleteBucket(bucket: string): Promise<boolean> {
@@ -40,7 +43,7 @@ export class SimKvStore implements KvStore {
   get(bucket: string, key: string): Promise<KvEntry | undefined> {
     const call = this.#call("get", `${bucket}/${key}`, {});
     return this.#link.request(
-      call,
+      { ...call, again: "afterBreak" },
       () => this.#inner.get(bucket, key),
       (entry) => ({ revision: entry?.revision, value: entry && digest(entry.value) }),
     );
@@ -48,14 +51,15 @@ export class SimKvStore implements KvStore {
 
   put(bucket: string, key: string, value: Payload, options?: PutOptions): Promise<number> {
     const own = owned(this.#link, value);
-    const data = this.#written(own, {});
+    const data = this.#written(own, { ttlMs: options?.ttlMs });
     const call = this.#call("put", `${bucket}/${key}`, data);
     return this.#link.request(call, () => this.#inner.put(bucket, key, own, options), revised);
   }
 
   create(bucket: string, key: string, value: Payload, options?: PutOptions): Promise<number> {
     const own = owned(this.#link, value);
-    const call = this.#call("create", `${bucket}/${key}`, this.#written(own, {}));
+    const data = this.#written(own, { ttlMs: options?.ttlMs });
+    const call = this.#call("create", `${bucket}/${key}`, data);
     return this.#link.request(call, () => this.#inner.create(bucket, key, own, options), revised);
   }
 
@@ -100,17 +104,19 @@ export class SimKvStore implements KvStore {
       about,
       data: { ttlMs, waitMs, owner },
       timeoutMs: waitMs + DEFAULT_TIMEOUT_MS,
+      again: "afterBreak" as const,
     };
     const inner = await this.#link.request(
       call,
-      () => this.#inner.lease(bucket, key, options),
-      (lease) => ({ fence: lease.fence, owner: lease.owner }),
+      this.#link.waiting(options, (left) => this.#inner.lease(bucket, key, left)),
+      (lease) => SimLease.facts(lease, this.#link),
     );
     return new SimLease(this.#link, inner, about);
   }
 
   #ask<T>(method: string, about: string, run: () => Promise<T>): Promise<T> {
-    return this.#link.request(this.#call(method, about, {}), run);
+    const call = this.#call(method, about, {});
+    return this.#link.request({ ...call, again: "afterBreak" }, run);
   }
 
   #call(method: string, about: string, data: Call["data"]): Call {

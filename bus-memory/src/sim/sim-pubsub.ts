@@ -23,7 +23,8 @@ import {
 } from "@busbar/core/adapter";
 import type { MemoryMessage } from "../memory-message.ts";
 import type { MemoryPubsub } from "../memory-pubsub.ts";
-import { digest, owned } from "./digest.ts";
+import type { MemorySubscription } from "../memory-subscription.ts";
+import { digest, owned, shown } from "./digest.ts";
 import type { Link } from "./link.ts";
 import { SimDeadLetters } from "./sim-dead-letters.ts";
 import { SimMessage } from "./sim-message.ts";
@@ -51,10 +52,15 @@ export class SimPubsub implements Pubsub {
       op: "pubsub.publish",
       about: subject,
       data: this.#link.recorder.isWatched
-        ? { messageId, expectedLastSequence, payload: digest(own) }
+        ? {
+            messageId,
+            expectedLastSequence,
+            payload: digest(own),
+            headers: shown(options?.headers),
+          }
         : {},
       timeoutMs,
-      repeatable: messageId !== undefined,
+      again: messageId === undefined ? undefined : ("inDoubt" as const),
     };
     return this.#link.request(call, () => this.#inner.publish(subject, own, options), facts);
   }
@@ -77,15 +83,24 @@ export class SimPubsub implements Pubsub {
   async subscribe(subject: string, options?: SubscribeOptions): Promise<Subscription> {
     const { durable } = options ?? {};
     this.#subscriptions += 1;
-    const consumer = durable ?? `${this.#link.name}/${this.#subscriptions}`;
+    const member = `${this.#link.name}/${this.#subscriptions}`;
+    const consumer = durable ?? member;
     const call = {
       op: "pubsub.subscribe",
       about: subject,
-      data: { consumer, durable: durable !== undefined, from: options?.from ?? "all" },
+      data: {
+        consumer,
+        member,
+        durable: durable !== undefined,
+        from: options?.from ?? (durable === undefined ? "new" : "all"),
+        ackWaitMs: options?.backoffMs ?? options?.ackWaitMs,
+        maxDeliveries: options?.maxDeliveries,
+      },
       timeoutMs: DEFAULT_TIMEOUT_MS,
     };
     const inner = await this.#link.request(call, () => this.#inner.subscribe(subject, options));
-    return new SimSubscription(this.#link, inner, consumer);
+    const names = { consumer, member };
+    return new SimSubscription(this.#link, inner as MemorySubscription, names, options?.signal);
   }
 
   async listen(subject: string, options?: ListenOptions): Promise<Listener> {
@@ -108,26 +123,47 @@ function facts({ sequence, duplicate }: PublishAck): Readonly<Record<string, unk
   return { sequence, duplicate };
 }
 
+/** What a subscription is called in the trace: its durable if it has one, and itself. */
+interface SubscriptionNames {
+  readonly consumer: string;
+  readonly member: string;
+}
+
 class SimSubscription implements Subscription {
   readonly #link: Link;
-  readonly #inner: Subscription;
+  readonly #inner: MemorySubscription;
   readonly #stream: SimStream<Message, Message>;
+  readonly #unwatch: () => void;
+  readonly #names: SubscriptionNames;
+  #isEnded = false;
 
-  constructor(link: Link, inner: Subscription, consumer: string) {
+  constructor(
+    link: Link,
+    inner: MemorySubscription,
+    names: SubscriptionNames,
+    signal: AbortSignal | undefined,
+  ) {
     this.#link = link;
     this.#inner = inner;
+    this.#names = names;
+    signal?.addEventListener("abort", () => this.#showEnd(), { once: true });
+    if (signal?.aborted) this.#showEnd();
+    // A broken connection asks for nothing.
+    if (link.isDown) inner.suspend();
+    this.#unwatch = link.watch((isUp) => (isUp ? inner.resume() : inner.suspend()));
     this.#stream = new SimStream<Message, Message>(link, inner[Symbol.asyncIterator]() as never, {
       lossy: true,
       ahead: 0,
       whileDown: "wait",
       arrived: (message) => {
         link.recorder.delivered(link.name, "message", message.subject, () => ({
-          consumer,
+          ...names,
           sequence: message.sequence,
           deliveryCount: message.deliveryCount,
           payload: digest(message.payload),
+          headers: shown(message.headers),
         }));
-        return new SimMessage(link, message as MemoryMessage, consumer);
+        return new SimMessage(link, message as MemoryMessage, names.consumer);
       },
       returned: (message) => (message as MemoryMessage).giveBack(),
     });
@@ -145,12 +181,22 @@ class SimSubscription implements Subscription {
 
   async close(options?: CloseOptions): Promise<CloseReport> {
     resolveDrain(options?.drainMs, 0);
+    this.#showEnd();
+    this.#unwatch();
     this.#stream.end();
     return this.#link.gate.through(this.#inner.close(options));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #showEnd(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    const { gate, recorder, name } = this.#link;
+    // A process that was killed says nothing.
+    if (!gate.isDead) recorder.note(name, "subscription.close", { ...this.#names });
   }
 }
 

@@ -32,6 +32,11 @@ export interface SimulateOptions {
   readonly twice?: boolean;
   /** Faults and delays of an earlier run instead of random ones. */
   readonly plan?: readonly Draw[];
+  /**
+   * How far back `world.killServer` may lose changes, in milliseconds.
+   * @defaultValue 0; what the fault `serverCrash` needs is added by itself
+   */
+  readonly unsyncedMs?: number;
   /** Real time to wait for real I/O where nothing else can run, in milliseconds. @defaultValue 250 */
   readonly graceMs?: number;
 }
@@ -113,6 +118,7 @@ class Run {
       draws: this.draws,
       faults: resolveFaults(faults),
       recorder: this.#recorder,
+      unsyncedMs: options.unsyncedMs ?? 0,
       fail: (error) => this.#fail(this.error("process", error.message, error)),
     });
   }

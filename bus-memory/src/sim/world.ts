@@ -1,9 +1,9 @@
 import type { Bus, Clock, Random, ResolvedMemoryConfig, VirtualClock } from "@busbar/core";
 import { checkInteger, checkNamespace } from "@busbar/core/adapter";
 import { MemoryBus } from "../memory-bus.ts";
-import { engineOf, MemoryServer } from "../memory-server.ts";
+import { type CrashOptions, engineOf, MemoryServer } from "../memory-server.ts";
 import type { Draws } from "./draws.ts";
-import type { ResolvedFaults, ServerLoss, Spell } from "./faults.ts";
+import type { ResolvedFaults, Spell } from "./faults.ts";
 import { Gate } from "./gate.ts";
 import { Link } from "./link.ts";
 import { type Life, type ProcessMain, SimProcess } from "./process.ts";
@@ -19,6 +19,8 @@ export interface WorldParts {
   readonly draws: Draws;
   readonly faults: ResolvedFaults;
   readonly recorder: Recorder;
+  /** How far back `killServer` may lose changes, in milliseconds. */
+  readonly unsyncedMs: number;
   /** Called once if the code of a process throws. */
   readonly fail: (error: Error) => void;
 }
@@ -60,7 +62,9 @@ export class World {
     this.seed = seed;
     this.clock = clock;
     this.random = draws.random("scenario");
-    this.#server = new MemoryServer({ clock, seed });
+    const { lostSettlesMs = 0, lostWritesMs = 0 } = serverCrash ?? {};
+    const unsyncedMs = Math.max(parts.unsyncedMs, lostSettlesMs, lostWritesMs);
+    this.#server = new MemoryServer({ clock, seed, unsyncedMs });
     this.bus = this.#open(clock);
     this.#spells = new Spells(clock, draws);
     if (serverCrash) {
@@ -96,7 +100,7 @@ export class World {
           const cause = error instanceof Error ? error : new Error(String(error));
           this.#parts.fail(new Error(`process ${name} failed: ${cause.message}`, { cause }));
         },
-        note: (_name, text) => this.#parts.recorder.note(name, text),
+        note: (_name, text, data) => this.#parts.recorder.note(name, text, data),
       },
       main,
     );
@@ -146,9 +150,17 @@ export class World {
     }
   }
 
-  /** The server ends at once: connections break, and it forgets what `loss` says. */
-  killServer(loss: ServerLoss = {}): void {
+  /**
+   * The server ends at once: connections break, and it forgets what `loss` says, as far back as the
+   * option `unsyncedMs` of `simulate` or the fault `serverCrash` allows.
+   */
+  killServer(loss: CrashOptions = {}): void {
     this.#crashServer(loss);
+  }
+
+  /** Whether the server runs. */
+  get isServerUp(): boolean {
+    return !this.#serverIsDown;
   }
 
   /** Starts it again. */
@@ -156,6 +168,7 @@ export class World {
     if (!this.#serverIsDown) return;
     this.#serverIsDown = false;
     this.#parts.recorder.note("server", "started");
+    engineOf(this.#server).deadlines.start();
     for (const process of this.processes) process.mend("server");
   }
 
@@ -307,12 +320,15 @@ export class World {
     });
   }
 
-  #crashServer(loss: ServerLoss & Partial<Spell>): boolean {
+  #crashServer(loss: CrashOptions & Partial<Spell>): boolean {
     if (this.#serverIsDown) return false;
     this.#serverIsDown = true;
     const { lostSettlesMs = 0, lostWritesMs = 0 } = loss;
     this.#parts.recorder.fault("server", "serverCrash", { lostSettlesMs, lostWritesMs });
     for (const process of this.processes) process.cut("server");
+    this.#server.crash({ lostSettlesMs, lostWritesMs });
+    // Nothing falls due on a server that is down.
+    engineOf(this.#server).deadlines.stop();
     return true;
   }
 }

@@ -1,5 +1,5 @@
 import type { Harness, HarnessFactory } from "@busbar/conformance-tests";
-import { VirtualClock } from "@busbar/core";
+import { BusError, VirtualClock } from "@busbar/core";
 import { Draws } from "../../../src/sim/draws.ts";
 import { type FaultOptions, resolveFaults } from "../../../src/sim/faults.ts";
 import { Recorder } from "../../../src/sim/recorder.ts";
@@ -17,6 +17,7 @@ export function worldHarness(name: string, faults: FaultOptions, seed = 1): Harn
       draws,
       faults: resolveFaults(faults),
       recorder: new Recorder(clock, draws, []),
+      unsyncedMs: 0,
       fail: (error) => {
         failure ??= error;
       },
@@ -25,9 +26,11 @@ export function worldHarness(name: string, faults: FaultOptions, seed = 1): Harn
     let buses = 0;
     return Promise.resolve<Harness>({
       name,
-      open: (options) => {
+      open: async (options) => {
+        // What `openBus` does of a backend with a connection.
+        if (!world.isServerUp) throw new BusError("DISCONNECTED", "the server is down");
         buses += 1;
-        return Promise.resolve(world.process(`p${buses}`, undefined, options).bus);
+        return world.process(`p${buses}`, undefined, options).bus;
       },
       time: { clock, run: (promise) => clock.autoAdvance(promise) },
       toleranceMs: 10 + 4 * maxDelayMs,
