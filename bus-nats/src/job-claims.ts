@@ -55,7 +55,8 @@ export class JobClaims {
     this.#queues = queues;
     this.#tools = tools;
     this.#puller = new Puller(context.link, (raw) => {
-      void this.#giveBack(queueOfSubject(raw.subject), raw);
+      // If the bus closes meanwhile: the server hands it out again after the ack wait.
+      this.#giveBack(queueOfSubject(raw.subject), raw).catch(() => undefined);
     });
     context.link.onDisconnect(() => this.#puller.disconnected());
   }
