@@ -110,24 +110,26 @@ export class SqliteFile {
 
   /** Runs a statement. @returns how many rows it changed. */
   run(sql: string, ...values: SQLInputValue[]): number {
-    return this.#call(() => Number(this.#prepare(sql).run(...values).changes));
+    return this.#call(() => Number(this.#prepare(sql).run(...bound(values)).changes));
   }
 
   /** The first row, if there is one. */
   one<Row>(sql: string, ...values: SQLInputValue[]): Row | undefined {
-    return this.#call(() => this.#prepare(sql).get(...values) as Row | undefined);
+    return this.#call(() => this.#prepare(sql).get(...bound(values)) as Row | undefined);
   }
 
   /** All rows. */
   all<Row>(sql: string, ...values: SQLInputValue[]): Row[] {
-    return this.#call(() => this.#prepare(sql).all(...values) as Row[]);
+    return this.#call(() => this.#prepare(sql).all(...bound(values)) as Row[]);
   }
 
   /** Adds a row. @returns its key, where SQLite gave it one */
   insert(table: string, row: Readonly<Record<string, SQLInputValue>>): number {
     const columns = Object.keys(row);
     const sql = `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`;
-    return this.#call(() => Number(this.#prepare(sql).run(...Object.values(row)).lastInsertRowid));
+    return this.#call(() =>
+      Number(this.#prepare(sql).run(...bound(Object.values(row))).lastInsertRowid),
+    );
   }
 
   /** The next number of a counter, within a transaction. */
@@ -206,4 +208,11 @@ export class SqliteFile {
       throw toBusError(error, this.path);
     }
   }
+}
+
+/** Empty bytes as Node 22 takes them: it binds those of a `TextEncoder` as NULL. */
+const EMPTY = new Uint8Array(0);
+
+function bound(values: readonly SQLInputValue[]): SQLInputValue[] {
+  return values.map((value) => (value instanceof Uint8Array && value.length === 0 ? EMPTY : value));
 }
