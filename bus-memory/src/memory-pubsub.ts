@@ -91,7 +91,7 @@ export class MemoryPubsub implements Pubsub {
   async listen(
     subject: string,
     options: ListenOptions = {},
-    carry: Carry | undefined = undefined,
+    carry?: Carry,
   ): Promise<Listener> {
     this.#context.enter();
     checkSubjectPattern(subject);
