@@ -88,11 +88,7 @@ export class MemoryPubsub implements Pubsub {
     return new MemorySubscription(this.#context, consumer, resolved);
   }
 
-  async listen(
-    subject: string,
-    options: ListenOptions = {},
-    carry?: Carry,
-  ): Promise<Listener> {
+  async listen(subject: string, options: ListenOptions = {}, carry?: Carry): Promise<Listener> {
     this.#context.enter();
     checkSubjectPattern(subject);
     options.signal?.throwIfAborted();
