@@ -138,17 +138,22 @@ describe("writes that a crash has lost", () => {
   });
 
   it("take a job with them that came back, was left, or is dead", async () => {
-    for (const queue of ["left", "dead"]) {
-      await bus.jobs.enqueue(queue, { payload: "lost" });
+    for (const queue of ["left", "dead", "worn-out"]) {
+      await bus.jobs.enqueue(queue, { payload: "lost", maxAttempts: 2 });
       const [job] = await bus.jobs.claim(queue, { ...WORKER, leaseMs: 100 });
       if (queue === "dead") await job?.deadLetter("bad");
+      if (queue === "worn-out") await job?.nak();
     }
+    const [last] = await bus.jobs.claim("worn-out", WORKER);
+    await last?.nak();
+    expect(await bus.jobs.stats("worn-out")).toMatchObject({ dead: 1 });
     await clock.advance(500);
     expect(await bus.jobs.stats("left")).toMatchObject({ ready: 0, leased: 1 });
     server.crash({ lostWritesMs: 1_000 });
     const nothing = { ready: 0, delayed: 0, leased: 0, dead: 0 };
     expect(await bus.jobs.stats("left")).toMatchObject(nothing);
     expect(await bus.jobs.stats("dead")).toMatchObject(nothing);
+    expect(await bus.jobs.stats("worn-out")).toMatchObject(nothing);
     expect(server.stats().pendingDeadlines).toBe(0);
   });
 
@@ -170,6 +175,30 @@ describe("writes that a crash has lost", () => {
     expect(await bus.jobs.stats("q")).toMatchObject({ leased: 1, dead: 0 });
     await clock.advance(10_000);
     expect(await bus.jobs.claim("q", WORKER)).toMatchObject([{ id: "1", attempt: 2 }]);
+  });
+
+  it("leave a dead letter alone if the queue was purged since", async () => {
+    await bus.jobs.enqueue("q", { payload: "1" });
+    await clock.advance(1_000);
+    const [job] = await bus.jobs.claim("q", WORKER);
+    await job?.deadLetter("bad");
+    await bus.jobs.purge("q");
+    server.crash({ lostWritesMs: 1_000 });
+    expect(await bus.jobs.stats("q")).toMatchObject({ ready: 0, leased: 0, dead: 1 });
+  });
+
+  it("leave what was replayed between them before what is enqueued later", async () => {
+    await bus.jobs.enqueue("q", { payload: "old" });
+    const [job] = await bus.jobs.claim("q", WORKER);
+    await job?.deadLetter("bad");
+    await clock.advance(1_000);
+    await bus.jobs.enqueue("q", { payload: "lost" });
+    await bus.jobs.deadLetters.replay("q", "1");
+    await bus.jobs.enqueue("q", { payload: "lost" });
+    server.crash({ lostWritesMs: 1_000 });
+    await bus.jobs.enqueue("q", { payload: "new" });
+    const claims = await bus.jobs.claim("q", { ...WORKER, max: 3 });
+    expect(claims.map(({ payload }) => toText(payload))).toEqual(["old", "new"]);
   });
 
   it("leave a dead letter alone that was replayed since", async () => {
@@ -214,6 +243,15 @@ describe("writes to buckets that a crash has lost", () => {
     const watch = await bus.kv.watch("b");
     const events = await take(watch, 3);
     expect(events.map((event) => ("revision" in event ? event.revision : 0))).toEqual([3, 4, 0]);
+  });
+
+  it("leave the order of what is kept as it was", async () => {
+    for (const key of ["a", "b", "a"]) await bus.kv.put("b", key, "kept");
+    await clock.advance(1_000);
+    await bus.kv.put("b", "c", "lost");
+    server.crash({ lostWritesMs: 1_000 });
+    const events = await take(await bus.kv.watch("b"), 3);
+    expect(events.map((event) => "revision" in event && event.revision)).toEqual([2, 3, false]);
   });
 
   it("had a time to live: what they replaced comes back with its own", async () => {

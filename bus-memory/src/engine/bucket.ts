@@ -226,7 +226,7 @@ export class Bucket {
   }
 
   /** `before` is what was kept of the key before this write. */
-  #journalWrite(journal: Journal, record: KvRecord, before: readonly KvRecord[]): void {
+  #journalWrite(journal: Journal, record: KvRecord, before: KvRecord[]): void {
     const { deadlines } = this.#context;
     const { key } = record;
     journal.add("write", record.writtenMs, () => {
@@ -234,11 +234,8 @@ export class Bucket {
       this.#hasLost = true;
       this.#revision = record.revision - 1;
       deadlines.clear(record);
-      const isOver = ({ dueMs }: KvRecord): boolean => dueMs > 0 && dueMs <= deadlines.nowMs;
-      const last = before.at(-1);
-      const past = last && !isOver(last) ? before.filter((one) => !isOver(one)) : [];
       const hadValue = this.get(key) !== undefined;
-      if (past.length > 0) this.#past.set(key, past);
+      if (before.length > 0) this.#past.set(key, before);
       else this.#past.delete(key);
       const hasValue = this.get(key) !== undefined;
       if (hadValue && !hasValue) this.#sorted.remove(key);

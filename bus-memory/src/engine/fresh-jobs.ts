@@ -95,21 +95,24 @@ export class FreshJobs {
 
   /** Drops those with this number or a greater one. */
   dropFrom(number: number): void {
-    let chunk: Chunk | undefined = this.#head;
-    let place = this.#first;
-    for (let kept = 0; kept < this.#size; kept++, place++) {
-      if (place === chunk.capacity) {
-        chunk = chunk.next as Chunk;
-        place = 0;
+    let chunk = this.#head;
+    let end = this.#first;
+    for (let kept = 0; kept < this.#size; kept++) {
+      const isFull = end === chunk.capacity;
+      const holder = isFull ? (chunk.next as Chunk) : chunk;
+      const place = isFull ? 0 : end;
+      if ((holder.numbers[place * STRIDE] as number) < number) {
+        chunk = holder;
+        end = place + 1;
+        continue;
       }
-      if ((chunk.numbers[place * STRIDE] as number) < number) continue;
+      // A chunk that would be empty is dropped as well: the tail is empty only if nothing waits.
       this.#size = kept;
-      chunk.next = undefined;
-      chunk.slabs.length = place;
-      for (let lost = place; lost < chunk.capacity; lost++) chunk.extras?.delete(lost);
       this.#tail = chunk;
-      this.#end = place;
-      return;
+      this.#end = end;
+      chunk.next = undefined;
+      chunk.slabs.length = end;
+      for (let lost = end; lost < chunk.capacity; lost++) chunk.extras?.delete(lost);
     }
   }
 

@@ -213,19 +213,17 @@ export class Queue implements JobTermOwner {
     this.exists = false;
   }
 
-  /** The server has crashed and is back: lost jobs are gone, claims that wait go on. */
+  /** The server has crashed and is back: lost jobs are gone. */
   recover(): void {
     const lostFrom = this.#lostFrom;
-    if (lostFrom !== Number.POSITIVE_INFINITY) {
-      this.#lostFrom = Number.POSITIVE_INFINITY;
-      this.#left -= this.#ready.dropFrom(lostFrom);
-      for (const term of this.#terms.items.filter(({ job }) => job.number >= lostFrom)) {
-        if (term.holder) this.#end(term);
-        else this.#removeTerm(term);
-      }
-      this.deadLetters.removeWhere(({ origin }) => origin.number >= lostFrom);
+    if (lostFrom === Number.POSITIVE_INFINITY) return;
+    this.#lostFrom = Number.POSITIVE_INFINITY;
+    this.#left -= this.#ready.dropFrom(lostFrom);
+    for (const term of this.#terms.items.filter(({ job }) => job.number >= lostFrom)) {
+      if (term.holder) this.#end(term);
+      else this.#removeTerm(term);
     }
-    this.dispatch();
+    this.deadLetters.removeWhere(({ origin }) => origin.number >= lostFrom);
   }
 
   termOver(term: JobTerm): void {

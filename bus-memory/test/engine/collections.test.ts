@@ -19,7 +19,7 @@ describe("Fifo", () => {
       fc.record({ take: fc.integer({ min: 1, max: 400 }) }),
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 30, size: "max" }), (steps) => {
         const fifo = new Fifo<number>();
         const model: number[] = [];
         let item = 0;
@@ -93,7 +93,7 @@ describe("MessageLog", () => {
       fc.integer({ min: 1, max: 600 }),
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 20, size: "max" }), (steps) => {
         const log = new MessageLog();
         let model: { readonly sequence: number; readonly headers: Headers }[] = [];
         let next = 1;
@@ -129,7 +129,7 @@ describe("FreshJobs", () => {
     const kind = fc.constantFrom("push", "shift", "drop");
     const step = fc.tuple(kind, fc.integer({ min: 1, max: 300 }));
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 30, size: "max" }), (steps) => {
         const jobs = new FreshJobs(3);
         const arena = new Arena();
         let model: number[] = [];

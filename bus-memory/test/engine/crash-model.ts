@@ -8,7 +8,7 @@ export const HISTORY = 2;
 
 /** Something that happened to one message of one durable, or to one job. */
 export interface Event {
-  readonly type: "take" | "settle" | "retry" | "giveUp" | "replay" | "purge";
+  readonly type: "take" | "settle" | "retry" | "giveUp" | "bury" | "replay" | "purge";
   readonly atMs: number;
   /** Of a retry. */
   readonly delayMs?: number;
@@ -16,7 +16,8 @@ export interface Event {
 
 /** Where it is after the events that were kept. */
 export interface Place {
-  state: "ready" | "left" | "delayed" | "held" | "done" | "dead";
+  /** "worn": its last take was left. It is dead as soon as the server comes upon it. */
+  state: "ready" | "left" | "worn" | "delayed" | "held" | "done" | "dead";
   untilMs: number;
   count: number;
 }
@@ -31,7 +32,7 @@ export function follow(
   const advance = (toMs: number): void => {
     if (place.untilMs > toMs) return;
     if (place.state === "delayed") place.state = "ready";
-    if (place.state === "held") place.state = place.count >= start.max ? "dead" : "left";
+    if (place.state === "held") place.state = place.count >= start.max ? "worn" : "left";
   };
   for (const { type, atMs, delayMs = 0 } of events) {
     advance(atMs);
@@ -44,7 +45,7 @@ export function follow(
     } else if (type === "retry") {
       place.state = place.count >= start.max ? "dead" : "delayed";
       place.untilMs = atMs + delayMs;
-    } else if (type === "giveUp") {
+    } else if (type === "giveUp" || type === "bury") {
       place.state = "dead";
     } else if (type === "replay") {
       place.state = "ready";
