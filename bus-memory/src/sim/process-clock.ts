@@ -10,6 +10,9 @@ export interface ClockSkew {
   readonly rate: number;
 }
 
+/** More than what is lost when times are multiplied and divided by a rate. */
+const ROUNDING_MS = 1e-6;
+
 /**
  * The clock of one simulated process: its wall clock may be wrong, it may run too fast or too slow,
  * and while the process is paused its timers wait, but time goes on.
@@ -50,7 +53,7 @@ export class ProcessClock implements Clock {
           if (!cancelled) callback();
         });
       },
-      Math.max(0, delayMs) / this.#skew.rate,
+      this.#worldMs(delayMs),
       options,
     );
     let cancelled = false;
@@ -70,6 +73,12 @@ export class ProcessClock implements Clock {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
     return sleepOn(this, delayMs, options.signal);
+  }
+
+  /** How long a time of this clock is by the world's; a timer never comes before its time. */
+  #worldMs(delayMs: number): number {
+    const { rate } = this.#skew;
+    return rate === 1 ? Math.max(0, delayMs) : Math.max(0, delayMs) / rate + ROUNDING_MS;
   }
 
   /** The process is dead: its timers are gone. */
