@@ -127,8 +127,10 @@ export class MemoryClaimedJob implements ClaimedJob, LeaseWatcher {
 
   /** @throws BusError unless the lease is the worker's. */
   #check(): number {
-    const nowMs = this.#context.enterSettle();
     if (this.#isSettled) throw alreadySettled(`attempt ${this.attempt} of job ${this.id}`);
+    // What the worker can know without its bus comes before that it is closed.
+    if (this.#context.isOver) this.checkTime();
+    const nowMs = this.#context.enterSettle();
     if (this.#claim.state !== "over" && nowMs < this.#deadlineMs) return nowMs;
     this.abandon();
     throw jobLeaseLost(this.queue, this.id, this.attempt);

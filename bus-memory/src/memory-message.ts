@@ -88,10 +88,12 @@ export class MemoryMessage implements Message {
 
   /** @throws BusError unless this is the delivery that counts. */
   #check(): number {
-    const nowMs = this.#context.enterSettle();
     if (this.#isSettled) {
       throw alreadySettled(`delivery ${this.deliveryCount} of message ${this.sequence}`);
     }
+    // What the program can know without its bus comes before that it is closed.
+    if (this.#context.isOver) this.checkTime();
+    const nowMs = this.#context.enterSettle();
     const { state, count } = this.#delivery;
     const isOurs = state === "gone" || (state === "held" && count === this.deliveryCount);
     if (isOurs && nowMs < this.#deadlineMs) return nowMs;

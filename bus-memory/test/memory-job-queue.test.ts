@@ -36,12 +36,15 @@ describe("MemoryJobQueue", () => {
     await bus.close({ drainMs: 0 });
   });
 
-  it("buries a job that kills its workers without anybody claiming", async () => {
+  it("buries a job whose last worker left it when a claim comes upon it", async () => {
     const { clock, open } = world();
     await using bus = await open();
     await bus.jobs.enqueue("q", { payload: "x", maxAttempts: 1 });
     await bus.jobs.claim("q", { ...w, leaseMs: 100 });
     await clock.advance(100);
+    expect(await bus.jobs.stats("q")).toMatchObject({ ready: 0, leased: 1, dead: 0 });
+    expect(await bus.jobs.claim("q", { ...w })).toEqual([]);
+    expect(await bus.jobs.stats("q")).toMatchObject({ leased: 0, dead: 1 });
     expect(await bus.jobs.deadLetters.list("q")).toMatchObject({
       entries: [{ id: "1", reason: "max attempts", attempts: 1 }],
     });

@@ -209,13 +209,8 @@ export class Consumer implements DeliveryOwner, MemberOwner {
   }
 
   timeOver(delivery: Delivery): void {
-    if (delivery.state === "held") {
-      this.#release(delivery);
-      if (delivery.count >= this.options.maxDeliveries) this.#bury(delivery);
-      else this.#wait(delivery);
-    } else {
-      this.#wait(delivery);
-    }
+    if (delivery.state === "held") this.#release(delivery);
+    this.#wait(delivery);
     this.#pump();
   }
 
@@ -243,8 +238,12 @@ export class Consumer implements DeliveryOwner, MemberOwner {
   }
 
   #next(): Delivery | undefined {
-    const again = this.#again.shift();
-    if (again !== undefined) return again;
+    for (let again = this.#again.shift(); again; again = this.#again.shift()) {
+      if (again.count < this.options.maxDeliveries) return again;
+      // Nobody settled its last delivery. As with JetStream that is found when it would be delivered
+      // once more: not before somebody has room for it.
+      this.#bury(again);
+    }
     const message = this.#cursor.next();
     return message && this.#newDelivery(message);
   }

@@ -113,8 +113,10 @@ export class Queue implements JobTermOwner {
   dispatch(): void {
     while (this.#waiters.size > 0 && this.#ready.size > 0 && !this.#isPaused) {
       for (const waiter of this.#waiters) {
+        const leases = this.#lease(waiter.request);
+        if (leases.length === 0) break;
         this.#waiters.delete(waiter);
-        waiter.grant(this.#lease(waiter.request));
+        waiter.grant(leases);
         break;
       }
     }
@@ -234,10 +236,6 @@ export class Queue implements JobTermOwner {
       return;
     }
     this.#end(term);
-    if (job.attempt >= job.maxAttempts) {
-      this.#bury(job, MAX_ATTEMPTS);
-      return;
-    }
     job.wasLeft = true;
     this.#left += 1;
     this.#makeReady(job);
@@ -251,11 +249,16 @@ export class Queue implements JobTermOwner {
     while (leases.length < max) {
       const job = this.#ready.take();
       if (job === undefined) break;
-      job.attempt += 1;
       if (job.wasLeft) {
         job.wasLeft = false;
         this.#left -= 1;
       }
+      if (job.attempt >= job.maxAttempts) {
+        // Its last worker left it. As with JetStream that is found by the claim that comes upon it.
+        this.#bury(job, MAX_ATTEMPTS);
+        continue;
+      }
+      job.attempt += 1;
       const lease = new JobTerm(this, job, { holder, fence: ++this.#fence });
       this.#terms.add(lease);
       deadlines.set(lease, endMs);
