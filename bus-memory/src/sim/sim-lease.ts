@@ -58,6 +58,8 @@ export class SimLease implements Lease {
       this.lost.throwIfAborted();
       throw error;
     }
+    // A process that was paused meanwhile hears only now that its time is over.
+    this.lost.throwIfAborted();
   }
 
   release(): Promise<void> {
