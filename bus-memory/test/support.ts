@@ -46,9 +46,3 @@ export function leftovers(server: MemoryServer): Record<string, number> {
     Object.entries(counts).filter(([what, count]) => count > 0 && !kept.includes(what)),
   );
 }
-
-/** What the process has spent, in milliseconds: what else the machine does is not in it. */
-export function cpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1_000;
-}
