@@ -4,14 +4,15 @@ import { blockArguments, fillBlocks, type Renderer } from "./docs/blocks.ts";
 import { readBuses } from "./docs/buses.ts";
 import { renderCapabilities, renderSkipped } from "./docs/capability-tables.ts";
 import { caseGroups, renderCases } from "./docs/case-lists.ts";
+import { renderCode } from "./docs/code-block.ts";
 import { renderErrors } from "./docs/error-table.ts";
 import { renderMutants } from "./docs/mutant-table.ts";
 import { sampleBlocks, sampleReport } from "./docs/report-samples.ts";
 import { renderReportFields, renderReportSchema } from "./docs/report-schema.ts";
 
 // Fills the parts of the documentation that are known better elsewhere: the cases of the suite, what
-// each backend says that it can do, the error codes, the mutants, the reports and their schema. `--check` changes nothing and fails if a page
-// is out of date.
+// each backend says that it can do, the error codes, the mutants, the reports and their schema, code
+// from files. `--check` changes nothing and fails if a page is out of date.
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const CONTRACTS = "docs/contracts.md";
@@ -21,6 +22,7 @@ const PAGES = [
   "docs/capabilities.md",
   "docs/mutants.md",
   "docs/reports.md",
+  "docs/write-a-backend.md",
 ];
 const SCHEMA = "conformance-tests/report.schema.json";
 
@@ -28,6 +30,7 @@ const check = process.argv.includes("--check");
 const buses = await readBuses();
 const renderers: Readonly<Record<string, Renderer>> = {
   cases: renderCases,
+  code: renderCode,
   capabilities: () => renderCapabilities(buses),
   skipped: () => renderSkipped(buses),
   errors: renderErrors,
