@@ -1,0 +1,4 @@
+import * as billing from "./billing-once.ts";
+import { ordersScenario } from "./orders-scenario.ts";
+
+export const scenario = ordersScenario("orders-once", billing);
