@@ -98,7 +98,16 @@ export class SimPubsub implements Pubsub {
       },
       timeoutMs: DEFAULT_TIMEOUT_MS,
     };
-    const inner = await this.#link.request(call, () => this.#inner.subscribe(subject, options));
+    let made: Promise<Subscription> | undefined;
+    const subscribed = this.#link.request(call, () => {
+      made = this.#inner.subscribe(subject, options);
+      return made;
+    });
+    const inner = await subscribed.catch((error: unknown) => {
+      // Nobody knows of it: it must not keep messages.
+      made?.then((lost) => lost.close()).catch(() => undefined);
+      throw error;
+    });
     const names = { consumer, member };
     return new SimSubscription(this.#link, inner as MemorySubscription, names, options?.signal);
   }
