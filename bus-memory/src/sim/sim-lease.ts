@@ -80,7 +80,6 @@ export class SimLease implements Lease {
   /** That a process hears of its loss is something that reaches it. */
   #showLoss(): void {
     const { gate, recorder, name } = this.#link;
-    if (!recorder.isWatched) return;
     const show = (): void => {
       gate.pass(() => {
         recorder.delivered(name, "lease.lost", this.#about, () => ({ fence: this.fence }));
