@@ -253,6 +253,36 @@ export const claiming: readonly Mutant[] = [
         },
       })),
   },
+  {
+    id: "lost-timer-left",
+    title: "The timer behind lost goes on when the job is settled",
+    contract: "jobs",
+    killedBy: ["JQ-LEASE-013"],
+    wrap: (world) =>
+      onClaimedJobs(world, (job) => ({
+        lease: {
+          get expiresAtMs() {
+            return job.lease.expiresAtMs;
+          },
+          get lost() {
+            const leftMs = Math.max(0, job.lease.expiresAtMs - world.clock.now());
+            world.clock.setTimer(() => undefined, leftMs);
+            return job.lease.lost;
+          },
+        },
+      })),
+  },
+  {
+    id: "job-expiry-as-claimed",
+    title: "expiresAtMs of a job does not follow its heartbeats",
+    contract: "jobs",
+    killedBy: ["JQ-BEAT-001"],
+    wrap: (world) =>
+      onClaimedJobs(world, (job) => {
+        const { expiresAtMs } = job.lease;
+        return { lease: override(job.lease, { expiresAtMs }) };
+      }),
+  },
 ];
 
 /** Claims with another lease than the worker asked for, and was told. */

@@ -187,6 +187,48 @@ export const enqueueing: readonly Mutant[] = [
         };
       }),
   },
+  {
+    id: "dedup-key-used-up-by-refusal",
+    title: "A dedup key is remembered before it is known whether the job is made: it is lost then",
+    contract: "jobs",
+    killedBy: ["JQ-DEDUP-010"],
+    wrap: (world) => {
+      const taken = new Set<string>();
+      return onJobs(world, (jobs, namespace) => ({
+        enqueue: async (queue, job, options) => {
+          const key = `${namespace} ${queue} ${job.dedupKey}`;
+          if (taken.has(key)) return { id: "1", duplicate: true };
+          try {
+            return await jobs.enqueue(queue, job, options);
+          } catch (error) {
+            if (job.dedupKey !== undefined) taken.add(key);
+            throw error;
+          }
+        },
+      }));
+    },
+  },
+  {
+    id: "dedup-of-the-bus",
+    title: "Each bus remembers its own dedup keys: two buses make two jobs",
+    contract: "jobs",
+    killedBy: ["JQ-DEDUP-002"],
+    wrap: (world) =>
+      onJobs(world, (jobs) => {
+        const made = new Map<string, Promise<EnqueueResult>>();
+        return {
+          enqueue: async (queue, job, options) => {
+            if (job.dedupKey === undefined) return jobs.enqueue(queue, job, options);
+            const key = `${queue} ${job.dedupKey}`;
+            const first = made.get(key);
+            if (first) return { ...(await first), duplicate: true };
+            const result = jobs.enqueue(queue, without(job, "dedupKey"), options);
+            made.set(key, result);
+            return result;
+          },
+        };
+      }),
+  },
 ];
 
 function onEnqueue(world: World, change: (job: Job) => Job): Open {

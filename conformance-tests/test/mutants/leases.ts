@@ -167,6 +167,13 @@ export const leases: readonly Mutant[] = [
         },
       })),
   },
+  {
+    id: "lease-expiry-as-granted",
+    title: "expiresAtMs of a lease does not follow its heartbeats",
+    contract: "lease",
+    killedBy: ["LS-EXP-003"],
+    wrap: (world) => onLeases(world, ({ expiresAtMs }) => ({ expiresAtMs })),
+  },
 ];
 
 function details(error: unknown): object {

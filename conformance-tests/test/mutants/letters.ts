@@ -34,3 +34,8 @@ export function shownLetters(
     count: async (owner) => (await all(owner)).length,
   };
 }
+
+/** Dead letters whose count ends with the first page. */
+export function countedByPage(letters: DeadLetters): Partial<DeadLetters> {
+  return { count: async (owner) => (await letters.list(owner)).entries.length };
+}

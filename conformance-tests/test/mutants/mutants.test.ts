@@ -1,7 +1,9 @@
 import { allCases } from "@busbar/conformance-tests";
 import { describe, expect, it } from "vitest";
+import { onMessages } from "./contracts.ts";
 import { allMutants } from "./index.ts";
 import { tryMutant } from "./kill.ts";
+import type { Mutant } from "./mutant.ts";
 import { unbroken } from "./unbroken.ts";
 
 describe("allMutants", () => {
@@ -35,4 +37,32 @@ describe("the suite", () => {
       expect(kills.map(({ id }) => id).sort()).toEqual([...mutant.killedBy].sort());
     },
   );
+});
+
+describe("tryMutant", () => {
+  const base = {
+    id: "test",
+    title: "A test",
+    contract: "pubsub",
+    killedBy: ["PS-ACK-002"],
+  } as const;
+
+  it("says so if the declared killer passes", async () => {
+    const mutant: Mutant = { ...base, wrap: (world) => world.open };
+    const { kills, problems } = await tryMutant(mutant, { only: base.killedBy });
+    expect(kills).toEqual([]);
+    expect(problems).toEqual(["PS-ACK-002 passed"]);
+  });
+
+  it("does not take an error of the mutant's own code for a kill", async () => {
+    const wrap: Mutant["wrap"] = (world) =>
+      onMessages(world, () => () => {
+        throw new TypeError("a slip");
+      });
+    const { kills, problems } = await tryMutant({ ...base, wrap }, { only: base.killedBy });
+    expect(kills).toHaveLength(1);
+    expect(problems).toEqual([
+      expect.stringContaining("failed for another reason: TypeError: a slip"),
+    ]);
+  });
 });

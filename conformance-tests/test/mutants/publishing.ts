@@ -253,6 +253,27 @@ export const publishing: readonly Mutant[] = [
       }));
     },
   },
+  {
+    id: "message-id-used-up-by-refusal",
+    title: "A message id is remembered before it is known whether the message is stored",
+    contract: "pubsub",
+    killedBy: ["PS-DEDUP-007"],
+    wrap: (world) => {
+      const taken = new Set<string>();
+      return onPubsub(world, (pubsub, namespace) => ({
+        publish: async (subject, payload, options) => {
+          const key = `${namespace} ${options?.messageId}`;
+          if (taken.has(key)) return { sequence: 1, duplicate: true };
+          try {
+            return await pubsub.publish(subject, payload, options);
+          } catch (error) {
+            if (options?.messageId !== undefined) taken.add(key);
+            throw error;
+          }
+        },
+      }));
+    },
+  },
 ];
 
 function onPublish(world: World, change: (options: PublishOptions) => PublishOptions): Open {

@@ -1,6 +1,6 @@
 import type { JobQueue } from "@busbar/core";
-import { onClaimedJobs, onDeadLetters, onJobs } from "./contracts.ts";
-import { shownLetters } from "./letters.ts";
+import { onBus, onClaimedJobs, onDeadLetters, onJobs } from "./contracts.ts";
+import { countedByPage, shownLetters } from "./letters.ts";
 import type { Mutant, Open, World } from "./mutant.ts";
 import { override } from "./override.ts";
 
@@ -223,6 +223,57 @@ export const queues: readonly Mutant[] = [
         },
       }));
     },
+  },
+  {
+    id: "dead-jobs-counted-by-page",
+    title: "count of dead letters is that of the first page",
+    contract: "jobs",
+    killedBy: ["JQ-DLQ-008"],
+    wrap: (world) => onDeadLetters(world, "jobs", countedByPage),
+  },
+  {
+    id: "dead-jobs-purged-by-page",
+    title: "purge of dead letters removes the first page",
+    contract: "jobs",
+    killedBy: ["JQ-DLQ-008"],
+    wrap: (world) =>
+      onDeadLetters(world, "jobs", (letters) => ({
+        purge: async (owner) => {
+          const { entries } = await letters.list(owner);
+          for (const { id } of entries) await letters.discard(owner, id);
+          return entries.length;
+        },
+      })),
+  },
+  {
+    id: "dead-job-of-the-time-of-death",
+    title: "publishedAtMs of a dead letter is the time at which its job died",
+    contract: "jobs",
+    killedBy: ["JQ-DLQ-009"],
+    wrap: (world) =>
+      onDeadLetters(world, "jobs", (letters) =>
+        shownLetters(letters, (letter) => [{ ...letter, publishedAtMs: letter.deadAtMs }]),
+      ),
+  },
+  {
+    id: "dead-jobs-are-messages",
+    title: "The dead letter of a job is a message too: who subscribes to everything has it",
+    contract: "jobs",
+    killedBy: ["PS-SUB-012"],
+    wrap: (world) =>
+      onBus(world, ({ pubsub, jobs }) => ({
+        jobs: override(jobs, {
+          claim: async (queue, options) =>
+            (await jobs.claim(queue, options)).map((job) =>
+              override(job, {
+                deadLetter: async (reason) => {
+                  await job.deadLetter(reason);
+                  await pubsub.publish(`dead.${queue}`, job.payload);
+                },
+              }),
+            ),
+        }),
+      })),
   },
 ];
 

@@ -159,6 +159,44 @@ export const requests: readonly Mutant[] = [
         },
       })),
   },
+  {
+    id: "default-group-apart",
+    title: 'Servers without a group do not share with those of the group "default"',
+    contract: "rpc",
+    killedBy: ["RPC-SRV-010"],
+    wrap: (world) =>
+      onRpc(world, (rpc) => ({
+        serve: (subject, handler, options = {}) =>
+          rpc.serve(subject, handler, { group: "the-default", ...options }),
+      })),
+  },
+  {
+    id: "many-replies-without-headers",
+    title: "The replies of requestMany have no headers",
+    contract: "rpc",
+    killedBy: ["RPC-MANY-010"],
+    wrap: (world) =>
+      onRpc(world, (rpc) => ({
+        requestMany: async function* (subject, payload, options) {
+          for await (const reply of rpc.requestMany(subject, payload, options)) {
+            yield { ...reply, headers: {} };
+          }
+        },
+      })),
+  },
+  {
+    id: "signal-listener-left",
+    title: "A request that was answered goes on listening to its signal",
+    contract: "rpc",
+    killedBy: ["LC-SIGNAL-007"],
+    wrap: (world) =>
+      onRpc(world, (rpc) => ({
+        request: (subject, payload, options) => {
+          options?.signal?.addEventListener("abort", () => undefined);
+          return rpc.request(subject, payload, options);
+        },
+      })),
+  },
 ];
 
 /** A request gives up by itself, and what comes after that is kept for who asks next. */

@@ -1,6 +1,6 @@
 import { type DeadLetter, errorCode, type SubscribeOptions } from "@busbar/core";
 import { onDeadLetters, onMessages, onPubsub } from "./contracts.ts";
-import { shownLetters } from "./letters.ts";
+import { countedByPage, shownLetters } from "./letters.ts";
 import type { Mutant } from "./mutant.ts";
 import { without } from "./override.ts";
 
@@ -163,5 +163,22 @@ export const subscribing: readonly Mutant[] = [
     killedBy: ["PS-DEAD-002"],
     wrap: (world) =>
       onDeadLetters(world, "pubsub", (letters) => shownLetters(letters, (letter) => [letter])),
+  },
+  {
+    id: "dead-letters-counted-by-page",
+    title: "count of dead letters is that of the first page",
+    contract: "pubsub",
+    killedBy: ["PS-DEAD-010"],
+    wrap: (world) => onDeadLetters(world, "pubsub", countedByPage),
+  },
+  {
+    id: "dead-letter-of-the-time-of-publish",
+    title: "deadAtMs of a message is the time of its publish",
+    contract: "pubsub",
+    killedBy: ["PS-DLQ-012"],
+    wrap: (world) =>
+      onDeadLetters(world, "pubsub", (letters) =>
+        shownLetters(letters, (letter) => [{ ...letter, deadAtMs: letter.publishedAtMs }]),
+      ),
   },
 ];

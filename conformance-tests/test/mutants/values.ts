@@ -266,6 +266,17 @@ export const values: readonly Mutant[] = [
     killedBy: ["KV-WATCH-006"],
     wrap: withOwnWritesOnly,
   },
+  {
+    id: "revision-zero-is-none",
+    title: "A watch after revision 0 is taken for one that does not resume",
+    contract: "kv",
+    killedBy: ["KV-RESUME-004"],
+    wrap: (world) =>
+      onKv(world, (kv) => ({
+        watch: (bucket, options = {}) =>
+          kv.watch(bucket, options.afterRevision ? options : without(options, "afterRevision")),
+      })),
+  },
 ];
 
 /** What the program sees as the revision of a key is how often the key was written. */

@@ -15,6 +15,8 @@ import {
 } from "./helpers.ts";
 import { bounded, range } from "./timing.ts";
 
+/** Times of enqueueing and death are rounded, by a clock that may be another machine's. */
+const SERVER_ROUNDING_MS = 50;
 const NOTHING = { entries: [], next: undefined };
 
 /** The records of jobs that were given up. */
@@ -191,6 +193,58 @@ export const deadLetterCases: readonly ConformanceCase[] = [
         reasons,
         "the reasons",
       );
+    },
+  },
+  {
+    id: "JQ-DLQ-008",
+    title: "More dead letters than a page holds are all counted, listed and purged",
+    contract: "jobs",
+    level: "L3",
+    async run(context) {
+      const { bus } = context;
+      const texts = range(1_100).map(String);
+      await bus.jobs.enqueueMany(
+        QUEUE,
+        texts.map((payload) => ({ payload })),
+      );
+      const nextClaim = bounded("claims");
+      for (let dead = 0; dead < texts.length; ) {
+        nextClaim();
+        const jobs = await claimNow(bus, 100);
+        await Promise.all(jobs.map((job) => job.deadLetter("enough")));
+        dead += jobs.length;
+      }
+      const letters = await deadLettersBecome(context, bus, texts.length);
+      checkEqual(textsOf(letters).toSorted(), texts.toSorted(), "the dead letters");
+      await statsBecome(context, bus, { ...EMPTY, dead: texts.length });
+      checkEqual(await bus.jobs.deadLetters.purge(QUEUE), texts.length, "what purge says");
+      checkEqual(await bus.jobs.deadLetters.count(QUEUE), 0, "count after the purge");
+      checkEqual(await bus.jobs.deadLetters.list(QUEUE), NOTHING, "list after the purge");
+    },
+  },
+  {
+    id: "JQ-DLQ-009",
+    title: "A dead letter tells when its job was enqueued, and when it died",
+    contract: "jobs",
+    level: "L1",
+    async run(context) {
+      const { bus, clock } = context;
+      await enqueueTexts(bus, ["a", "b"]);
+      const lives: number[] = [];
+      const enqueued: number[] = [];
+      for (const job of await claimNow(bus, 2)) {
+        await clock.sleep(300);
+        await job.deadLetter("enough");
+        enqueued.push(job.enqueuedAtMs);
+      }
+      for (const [index, letter] of (await deadLettersBecome(context, bus, 2)).entries()) {
+        checkEqual(letter.publishedAtMs, enqueued[index], "publishedAtMs and enqueuedAtMs");
+        lives.push(letter.deadAtMs - letter.publishedAtMs);
+      }
+      for (const [index, lifeMs] of lives.entries()) {
+        const atLeastMs = 300 * (index + 1) - SERVER_ROUNDING_MS;
+        check(lifeMs >= atLeastMs, `job ${index} died ${lifeMs} ms after it was enqueued`);
+      }
     },
   },
 ];

@@ -1,4 +1,4 @@
-import { check, checkEqual } from "../../assert.ts";
+import { check, checkCode, checkEqual } from "../../assert.ts";
 import { type ConformanceCase, needsVirtualTime } from "../../case.ts";
 import {
   checkNothing,
@@ -244,6 +244,24 @@ export const dedupCases: readonly ConformanceCase[] = [
       checkEqual(texts.toSorted(), [...made.keys()].toSorted(), "the jobs");
       await enqueueTexts(bus, ["sentinel"]);
       checkEqual(textsOf(await claimNow(bus)), ["sentinel"], "what comes after them");
+    },
+  },
+  {
+    id: "JQ-DEDUP-010",
+    title: "An enqueue that is refused does not use up its dedup key",
+    contract: "jobs",
+    level: "L1",
+    async run({ bus }) {
+      const dedupKey = "once";
+      const tooLarge = { payload: new Uint8Array(bus.capabilities.maxPayloadBytes + 1), dedupKey };
+      const wrong = { payload: "wrong", dedupKey, headers: { "a b": "\n" } };
+      await checkCode(bus.jobs.enqueue(QUEUE, tooLarge), "PAYLOAD_TOO_LARGE", "too large");
+      await checkCode(bus.jobs.enqueue(QUEUE, wrong), "INVALID_ARGUMENT", "a wrong header");
+      const many = [{ payload: "good", dedupKey }, tooLarge];
+      await checkCode(bus.jobs.enqueueMany(QUEUE, many), "PAYLOAD_TOO_LARGE", "many");
+      const { duplicate } = await bus.jobs.enqueue(QUEUE, { payload: "good", dedupKey });
+      checkEqual(duplicate, false, "duplicate of what was refused");
+      checkEqual(textsOf(await claimNow(bus)), ["good"], "the jobs");
     },
   },
 ];

@@ -277,4 +277,25 @@ export const leaseCases: readonly ConformanceCase[] = [
       await statsBecome(context, bus, EMPTY);
     },
   },
+  {
+    id: "JQ-LEASE-013",
+    title: "Watching lost leaves nothing behind when the job is settled",
+    contract: "jobs",
+    level: "L1",
+    async run(context) {
+      const { bus } = context;
+      await enqueueTexts(bus, ["a", "b", "c"]);
+      // Until the leases end is longer than leaks are given to go away.
+      const jobs = await claimNow(bus, 3, { leaseMs: LONG_MS });
+      const signals = jobs.map(({ lease }) => lease.lost);
+      await jobs[0]?.ack();
+      await jobs[1]?.nak({ delayMs: LONG_MS });
+      await jobs[2]?.deadLetter("no use");
+      checkEqual(
+        signals.map(({ aborted }) => aborted),
+        [false, false, false],
+        "lost",
+      );
+    },
+  },
 ];

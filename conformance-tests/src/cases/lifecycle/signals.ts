@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { type Bus, errorCode, toText } from "@busbar/core";
 import { check, checkCode, checkEqual } from "../../assert.ts";
 import type { CaseContext, ConformanceCase } from "../../case.ts";
@@ -201,6 +202,32 @@ export const signalCases: readonly ConformanceCase[] = [
       await lease.heartbeat();
       await job?.heartbeat();
       await job?.ack({ confirm: true });
+    },
+  },
+  {
+    id: "LC-SIGNAL-007",
+    title:
+      "operations that are over have left their signal: a long-lived one does not collect them",
+    contract: "lifecycle",
+    level: "L1",
+    async run({ bus }) {
+      const { signal } = new AbortController();
+      await bus.rpc.serve("s", () => "v");
+      for (let round = 0; round < 3; round++) {
+        await bus.pubsub.publish("s", "v", { signal });
+        await bus.jobs.enqueue("q", { payload: "v" }, { signal });
+        await bus.rpc.request("s", "v", { signal });
+        for await (const _reply of bus.rpc.requestMany("s", "v", { maxReplies: 1, signal }));
+        await bus.jobs.claim("q", { workerId: "w", signal });
+        await bus.jobs.claim("empty", { workerId: "w", waitMs: 10, signal });
+        const lease = await bus.kv.lease("b", "k", { ttlMs: 5_000, signal });
+        await lease.release();
+        await (await bus.pubsub.subscribe("s", { signal })).close();
+        await (await bus.pubsub.listen("s", { signal })).close();
+        await (await bus.kv.watch("b", { signal })).close();
+        await (await bus.rpc.serve("other", () => "v", { signal })).close();
+      }
+      checkEqual(getEventListeners(signal, "abort").length, 0, "listeners on the signal");
     },
   },
 ];

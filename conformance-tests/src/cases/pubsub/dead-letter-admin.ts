@@ -231,6 +231,37 @@ export const deadLetterAdminCases: readonly ConformanceCase[] = [
       await checkNothingElse(bus, "d", subscription);
     },
   },
+  {
+    id: "PS-DEAD-010",
+    title: "More dead letters than a page holds are all counted, listed and purged",
+    contract: "pubsub",
+    level: "L3",
+    async run(context) {
+      const { bus } = context;
+      const texts = numbered(1_100);
+      const { deadLetters } = bus.pubsub;
+      const subscription = await bus.pubsub.subscribe("d", { durable: "d", maxDeliveries: 1 });
+      await publishAll(bus, "d", texts);
+      for (const text of texts) await (await takeText(subscription, text, "to be given up")).nak();
+      await subscription.close();
+      await context.until(
+        "all are counted",
+        async () => (await deadLetters.count("d")) === texts.length,
+      );
+      const listed: string[] = [];
+      let page = await deadLetters.list("d");
+      listed.push(...textsOf(page.entries));
+      while (page.next !== undefined && listed.length < texts.length) {
+        page = await deadLetters.list("d", { after: page.next });
+        listed.push(...textsOf(page.entries));
+      }
+      checkEachOnce(listed, texts, "the dead letters");
+      checkEqual(await deadLetters.purge("d"), texts.length, "what purge says");
+      checkEqual(await deadLetters.count("d"), 0, "count after the purge");
+      const empty = { entries: [], next: undefined };
+      checkEqual(await deadLetters.list("d"), empty, "list after the purge");
+    },
+  },
 ];
 
 /** Makes dead letters: publishes on the subject of the durable's name, and naks the only delivery. */

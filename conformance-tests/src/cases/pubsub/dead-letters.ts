@@ -279,6 +279,29 @@ export const deadLetterCases: readonly ConformanceCase[] = [
       checkEqual(empty?.headers, {}, "headers of the empty one");
     },
   },
+  {
+    id: "PS-DLQ-012",
+    title: "A dead letter tells when its message was published, and when it was given up",
+    contract: "pubsub",
+    level: "L1",
+    async run(context) {
+      const { bus, clock } = context;
+      const subscription = await bus.pubsub.subscribe("d", { durable: "d", maxDeliveries: 1 });
+      await publishAll(bus, "d", ["a", "b"]);
+      for (const text of ["a", "b"]) {
+        const message = await takeText(subscription, text, "the message");
+        await clock.sleep(300);
+        await message.nak();
+        await deadLettersOf(context, bus, "d", text === "a" ? 1 : 2);
+      }
+      const letters = await deadLettersOf(context, bus, "d", 2);
+      for (const [index, { deadAtMs, publishedAtMs }] of letters.entries()) {
+        const lifeMs = deadAtMs - publishedAtMs;
+        // The times are rounded, and the server's clock may run differently.
+        check(lifeMs >= 300 * (index + 1) - 50, `letter ${index} is dead after ${lifeMs} ms`);
+      }
+    },
+  },
 ];
 
 /** Waits until the durable has this many dead letters, and lists them: no fewer, no more. */

@@ -202,4 +202,23 @@ export const dedupCases: readonly ConformanceCase[] = [
       checkEqual(second.duplicate, false, "duplicate after the refused one");
     },
   },
+  {
+    id: "PS-DEDUP-007",
+    title: "A publish that is refused does not use up its message id",
+    contract: "pubsub",
+    level: "L1",
+    async run({ bus }) {
+      const tooLarge = new Uint8Array(bus.capabilities.maxPayloadBytes + 1);
+      const options = { messageId: "once" };
+      await checkCode(bus.pubsub.publish("d", tooLarge, options), "PAYLOAD_TOO_LARGE", "too large");
+      const late = { messageId: "late", expectedLastSequence: 7 };
+      await checkCode(bus.pubsub.publish("d", "late", late), "CONFLICT", "on condition");
+      for (const messageId of ["once", "late"]) {
+        const { duplicate } = await bus.pubsub.publish("d", messageId, { messageId });
+        checkEqual(duplicate, false, `duplicate of the refused ${messageId}`);
+      }
+      const subscription = await bus.pubsub.subscribe("d", { durable: "d" });
+      checkEqual(textsOf(await takeAndAck(subscription, 2)), ["once", "late"], "what is stored");
+    },
+  },
 ];

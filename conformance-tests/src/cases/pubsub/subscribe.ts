@@ -8,6 +8,7 @@ import {
   publishAll,
   pump,
   takeAndAck,
+  takeFrom,
   takeOne,
   takeText,
   textsOf,
@@ -268,6 +269,35 @@ export const subscribeCases: readonly ConformanceCase[] = [
         const messages = await takeAndAck(subscription, 2);
         checkEqual(textsOf(messages), [subject, subject], `messages of ${subject}`);
         await checkNothingElse(bus, subject, subscription);
+      }
+    },
+  },
+  {
+    id: "PS-SUB-012",
+    title: "Who subscribes or listens to everything has what was published, and nothing else",
+    contract: "pubsub",
+    level: "L1",
+    async run({ bus }) {
+      const durable = await bus.pubsub.subscribe(">", { durable: "all" });
+      const ephemeral = await bus.pubsub.subscribe(">");
+      const listener = await bus.pubsub.listen(">");
+      await bus.rpc.serve("ask", () => "answer");
+      await bus.rpc.request("ask", "question");
+      await bus.kv.put("b", "k", "value");
+      await bus.kv.delete("b", "k");
+      await using lease = await bus.kv.lease("b", "k", { ttlMs: 10_000 });
+      await lease.heartbeat();
+      await bus.jobs.enqueueMany("q", [{ payload: "dies" }, { payload: "waits", delayMs: 60_000 }]);
+      const [job] = await bus.jobs.claim("q", { workerId: "w", waitMs: 5_000 });
+      check(job, "no job was handed out");
+      await job.heartbeat();
+      await job.deadLetter("enough");
+      await bus.jobs.deadLetters.replay("q", job.id);
+      await bus.jobs.pause("q");
+      await bus.pubsub.publish("end", "of all");
+      for (const stream of [durable, ephemeral, listener]) {
+        const [first] = await takeFrom<{ readonly subject: string }>(stream, 1);
+        checkEqual(first?.subject, "end", "the subject of what comes first");
       }
     },
   },

@@ -207,6 +207,32 @@ export const manyCases: readonly ConformanceCase[] = [
       );
     },
   },
+  {
+    id: "RPC-MANY-010",
+    title: "Headers go both ways, and each reply has its own",
+    contract: "rpc",
+    level: "L1",
+    async run(context) {
+      const { bus } = context;
+      for (const name of ["one", "two"]) {
+        const server = await context.open();
+        await server.rpc.serve(
+          "who",
+          ({ headers }) => ({
+            payload: name,
+            headers: { name, trace: headers["trace"] ?? "none" },
+          }),
+          { group: false },
+        );
+      }
+      const options = { headers: { trace: "t1" }, maxReplies: 2, timeoutMs: 5_000 };
+      const seen: string[] = [];
+      for await (const { payload, headers } of bus.rpc.requestMany("who", "x", options)) {
+        seen.push(`${toText(payload)}: ${String(headers["name"])} ${String(headers["trace"])}`);
+      }
+      checkEqual(seen.toSorted(), ["one: one t1", "two: two t1"], "replies and their headers");
+    },
+  },
 ];
 
 /** Serves a subject once for each text, each on a bus of its own, without a group. */

@@ -199,4 +199,23 @@ export const serveCases: readonly ConformanceCase[] = [
       await checkCode(() => ask(bus, "s", "x"), "NO_RESPONDERS", "nobody serves it");
     },
   },
+  {
+    id: "RPC-SRV-010",
+    title: 'A server without an option for its group shares with those of the group "default"',
+    contract: "rpc",
+    level: "L1",
+    async run(context) {
+      const handled: string[] = [];
+      for (const options of [{}, { group: "default" }]) {
+        const server = await context.open();
+        const handler = ({ payload }: { readonly payload: Uint8Array }): void => {
+          handled.push(toText(payload));
+        };
+        await server.rpc.serve("work", handler, options);
+      }
+      const texts = numbered(40);
+      for (const text of texts) await ask(context.bus, "work", text);
+      checkEachOnce(handled, texts, "what was handled");
+    },
+  },
 ];
