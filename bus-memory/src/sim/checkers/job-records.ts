@@ -68,6 +68,8 @@ export class JobRecords {
   readonly #origins = new Origins();
   readonly #calls = new Map<number, OpenCall>();
   readonly #queues = new Map<string, QueueRecords>();
+  /** Lost jobs whose id was given again: some may still be under way. */
+  readonly #lost = new Set<string>();
   readonly #counts = { jobs: 0, unknown: 0, lostWrites: 0 };
 
   constructor(losses: Losses) {
@@ -139,16 +141,17 @@ export class JobRecords {
     return undefined;
   }
 
-  /** A job is handed out. @returns its record, or what is wrong */
+  /** A job is handed out. @returns its record, what is wrong, or nothing if it was lost meanwhile */
   delivered(
     queue: string,
     id: string,
     what: { readonly content: string; readonly facts: JobFacts; readonly atMs: number },
-  ): JobRecord | string {
+  ): JobRecord | string | undefined {
     const { content, atMs } = what;
     const known = this.get(queue, id);
     if (known?.content === content) return known;
-    const isOther = known !== undefined && this.#mayBeLost(known);
+    if (this.#lost.has(`${id}\n${content}`)) return undefined;
+    const isOther = known !== undefined && this.mayBeLost(known);
     if (known?.content !== undefined && !isOther) return changed(queue, id);
     // A server that loses a job may give its id to the next one.
     const window = { fromMs: Number.NEGATIVE_INFINITY, toMs: atMs };
@@ -180,7 +183,7 @@ export class JobRecords {
   ): JobRecord | string {
     const { id, duplicate, content, atMs } = answer;
     const known = this.get(queue, id);
-    const isOther = known !== undefined && this.#mayBeLost(known);
+    const isOther = known !== undefined && this.mayBeLost(known);
     if (duplicate) return known ?? this.#add(queue, id, { fromMs, toMs: atMs });
     if (known && !isOther) {
       if (known.isTold && known.maxAttempts !== undefined) {
@@ -192,12 +195,14 @@ export class JobRecords {
     const isSame = known && (!isOther || known.content === content);
     const record = isSame ? known : this.#add(queue, id, { fromMs, toMs: atMs });
     record.content = content;
+    this.#lost.delete(`${id}\n${content}`);
     record.fromMs = fromMs;
     record.toMs = Math.min(record.toMs, atMs);
     return record;
   }
 
-  #mayBeLost({ fromMs, toMs }: JobRecord): boolean {
+  /** Whether a crash may have lost it. */
+  mayBeLost({ fromMs, toMs }: JobRecord): boolean {
     return this.#losses.write(fromMs, toMs);
   }
 
@@ -215,6 +220,9 @@ export class JobRecords {
     id: string,
     window: { readonly fromMs: number; readonly toMs: number },
   ): JobRecord {
+    const before = this.get(queue, id);
+    if (before?.content !== undefined) this.#lost.add(`${id}\n${before.content}`);
+    if (before?.isTold) this.#counts.lostWrites += 1;
     this.#counts.jobs += 1;
     const record: JobRecord = {
       queue,

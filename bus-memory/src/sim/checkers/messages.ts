@@ -13,7 +13,7 @@ import { Origins } from "./origins.ts";
 export interface MessageRecord {
   readonly sequence: number;
   readonly subject: string;
-  readonly messageId: string | undefined;
+  messageId: string | undefined;
   /** Between which times it was published. */
   fromMs: number;
   toMs: number;
@@ -35,13 +35,15 @@ export class Messages {
   readonly #origins = new Origins();
   readonly #open = new Map<number, OpenPublish>();
   readonly #records = new Map<number, MessageRecord>();
-  readonly #counts = { messages: 0, unknown: 0 };
+  /** Contents of lost messages whose sequence was given again: some may still be under way. */
+  readonly #lost = new Map<number, Set<string>>();
+  readonly #counts = { messages: 0, unknown: 0, lostWrites: 0 };
 
   constructor(losses: Losses) {
     this.#losses = losses;
   }
 
-  /** Messages that are known, publishes of unknown outcome. */
+  /** Messages that are known, publishes of unknown outcome, messages that a crash may have lost. */
   get counts(): Readonly<Record<string, number>> {
     return this.#counts;
   }
@@ -49,6 +51,11 @@ export class Messages {
   /** All of them. */
   get all(): Iterable<MessageRecord> {
     return this.#records.values();
+  }
+
+  /** A crash has cost a message. */
+  missing(): void {
+    this.#counts.lostWrites += 1;
   }
 
   get(sequence: number): MessageRecord | undefined {
@@ -74,12 +81,17 @@ export class Messages {
     return undefined;
   }
 
-  /** A message arrives. @returns its record, or what is wrong */
-  delivered(subject: string, facts: MessageFacts, atMs: number): MessageRecord | string {
+  /** A message arrives. @returns its record, what is wrong, or nothing if it was lost meanwhile */
+  delivered(
+    subject: string,
+    facts: MessageFacts,
+    atMs: number,
+  ): MessageRecord | string | undefined {
     const { sequence } = facts;
     const content = contentOf(subject, facts);
     const known = this.#records.get(sequence);
     if (known?.content === content) return known;
+    if (this.#lost.get(sequence)?.has(content)) return undefined;
     const isOther = known !== undefined && this.mayBeLost(known);
     if (known?.content !== undefined && !isOther) return changed(sequence, subject);
     // A server that loses a message may give its sequence to the next one.
@@ -120,14 +132,23 @@ export class Messages {
     }
     // It may have been delivered before its publish was answered.
     const isSame = known?.content === content;
-    const record = this.#add(sequence, open, isSame && known ? Math.min(known.toMs, atMs) : atMs);
+    const record = isSame && known ? known : this.#add(sequence, open, atMs);
     record.content = content;
+    record.messageId = messageId;
+    record.fromMs = open.atMs;
+    record.toMs = Math.min(record.toMs, atMs);
+    this.#lost.get(sequence)?.delete(content as string);
     record.isTold = true;
     return phantom(this.#origins.made(call, [String(sequence)]));
   }
 
   #add(sequence: number, { subject, messageId, atMs }: OpenPublish, toMs: number): MessageRecord {
-    if (!this.#records.has(sequence)) this.#counts.messages += 1;
+    const before = this.#records.get(sequence);
+    this.#counts.messages += 1;
+    if (before?.isTold) this.#counts.lostWrites += 1;
+    if (before?.content !== undefined) {
+      this.#lost.set(sequence, (this.#lost.get(sequence) ?? new Set()).add(before.content));
+    }
     const record: MessageRecord = {
       sequence,
       subject,

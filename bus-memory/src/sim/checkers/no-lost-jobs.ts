@@ -79,7 +79,7 @@ class NoLostJobs implements CountingChecker {
       if (open.length === 0) continue;
       const { ready, delayed, leased } = await bus.jobs.stats(queue);
       const left = ready + delayed + leased;
-      const firm = open.filter(({ fromMs, toMs }) => !this.#losses.write(fromMs, toMs));
+      const firm = open.filter((one) => !this.#records.mayBeLost(one));
       this.#records.missing(open.length - firm.length);
       if (firm.length <= (drained ? 0 : left)) continue;
       const names = few(firm.map(({ id, toMs }) => `${id} (enqueued +${toMs.toFixed(1)})`));
@@ -118,16 +118,18 @@ class NoLostJobs implements CountingChecker {
       facts,
       atMs: execution.startedAtMs,
     });
-    if (typeof record === "string") return record;
+    if (typeof record !== "object") return record;
     this.#counts.executions += 1;
     const before = this.#executions.of(queue, id);
     const most = record.maxAttempts ?? facts.maxAttempts ?? Number.POSITIVE_INFINITY;
     record.executions += 1;
-    if (attempt > most || record.executions > most * (1 + record.replays)) {
+    // One that was lost and enqueued again may have its id and its content.
+    const isAnew = this.#records.mayBeLost(record);
+    if (attempt > most || (!isAnew && record.executions > most * (1 + record.replays))) {
       return `${job}: attempt ${attempt}, execution ${record.executions}, of at most ${most}, at ${execution.process}`;
     }
     const { done } = record;
-    if (done && fence > done.fence && !this.#mayBeForgotten(record)) {
+    if (done && fence > done.fence && !isAnew && !this.#mayBeForgotten(record)) {
       return `${job} was done for good with fence ${done.fence} (${done.settle}), and came again as ${named(execution)}`;
     }
     for (const other of before) {
@@ -183,7 +185,8 @@ class NoLostJobs implements CountingChecker {
         `queue ${queue}: dead letter ${id} has another payload or other headers than its job`,
       );
     }
-    if (done?.settle === "ack" && record.replays === 0 && !this.#mayBeForgotten(record)) {
+    const isAnew = record.replays > 0 || this.#records.mayBeLost(record);
+    if (done?.settle === "ack" && !isAnew && !this.#mayBeForgotten(record)) {
       wrong.push(`queue ${queue}: job ${id} was acked for good and is in the dead letters`);
     }
     return wrong;

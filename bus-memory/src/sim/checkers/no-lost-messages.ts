@@ -53,8 +53,6 @@ class NoLostMessages implements CountingChecker {
     deliveries: 0,
     /** Those of them after the first at their consumer. */
     redeliveries: 0,
-    /** Messages that a crash may have lost, and that are missing. */
-    lostWrites: 0,
   };
 
   get counts(): Readonly<Record<string, number>> {
@@ -106,7 +104,7 @@ class NoLostMessages implements CountingChecker {
     const { sequence, deliveryCount: count } = facts;
     const before = this.#messages.get(sequence);
     const record = this.#messages.delivered(subject, facts, atMs);
-    if (typeof record === "string") return record;
+    if (typeof record !== "object") return record;
     // The server lost the message that had this sequence.
     if (before !== undefined && before !== record) this.#forget(sequence);
     const consumer = this.#consumers.ofDelivery(facts, process);
@@ -118,10 +116,12 @@ class NoLostMessages implements CountingChecker {
     if (passage.counts.size > 0) this.#counts.redeliveries += 1;
     if (count > consumer.maxDeliveries) return `${where}: at most ${consumer.maxDeliveries}`;
     const { done, replays } = passage;
-    if (replays === 0 && passage.counts.has(count)) return `${where}: this count came before`;
+    // One that was lost and published again may have its sequence and its content.
+    const isAnew = replays > 0 || this.#messages.mayBeLost(record);
+    if (!isAnew && passage.counts.has(count)) return `${where}: this count came before`;
     passage.counts.add(count);
     const isForgotten = done === undefined || this.#losses.settle(done.fromMs, done.toMs);
-    if (!isForgotten && count > done.count) {
+    if (!isForgotten && !isAnew && count > done.count) {
       return `${where}: it was settled for good with delivery ${done.count}`;
     }
     return undefined;
@@ -177,7 +177,7 @@ class NoLostMessages implements CountingChecker {
       const passage = consumer.passages.get(record.sequence);
       if (passage && (passage.settles > 0 || passage.isExcused)) continue;
       if (letters.has(String(record.sequence))) continue;
-      if (this.#messages.mayBeLost(record)) this.#counts.lostWrites += 1;
+      if (this.#messages.mayBeLost(record)) this.#messages.missing();
       else missing.push(record);
     }
     return missing;
