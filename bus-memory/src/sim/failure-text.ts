@@ -6,6 +6,8 @@ import type { Shrunk } from "./shrink.ts";
 import { formatTimeline } from "./timeline.ts";
 
 const MAX_LINES = 20;
+const FIRST_LINES = 40;
+const LAST_LINES = 40;
 
 /** A failure for people: what is wrong, and the smallest run that shows it. */
 export function formatFailure(
@@ -13,11 +15,13 @@ export function formatFailure(
   shrunk: Shrunk<unknown> | undefined,
 ): string {
   const head = `${failure.scenario} fails with seed ${failure.seed}: ${foundBy(failure)}`;
-  if (shrunk === undefined) return `${head}\n`;
+  const place = failure.finding?.at;
+  if (shrunk === undefined) return [head, ...(place ? [place] : []), ""].join("\n");
   const { from, steps, plan, runs, isCutShort, trace } = shrunk;
   const cut = isCutShort ? "; more runs or time might make it smaller" : "";
   return [
     head,
+    ...(place ? [place] : []),
     "",
     `The smallest run found that fails in the same way (${runs} runs${cut}): ${foundBy(shrunk)}`,
     "",
@@ -27,7 +31,7 @@ export function formatFailure(
     `Faults and delays, ${plan.length} of ${from.plan}:`,
     ...listed(plan.length === 0 ? ["none"] : describePlan(plan)),
     "",
-    formatTimeline(trace),
+    shortened(formatTimeline(trace)),
     "",
   ].join("\n");
 }
@@ -115,6 +119,15 @@ function wrapped(head: string, words: readonly string[]): string[] {
     else lines.push(`  ${part}`);
   }
   return lines;
+}
+
+/** The beginning and the end of a long text. */
+function shortened(text: string): string {
+  const lines = text.split("\n");
+  const left = lines.length - FIRST_LINES - LAST_LINES;
+  if (left <= 1) return text;
+  const first = lines.slice(0, FIRST_LINES);
+  return [...first, `  … ${left} lines …`, ...lines.slice(-LAST_LINES)].join("\n");
 }
 
 function listed(lines: readonly string[]): string[] {

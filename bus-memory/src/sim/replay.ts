@@ -10,6 +10,8 @@ export interface Replay<Step = unknown> {
   readonly seed: number;
   /** What it found, for people. */
   readonly finding?: { readonly by: string; readonly what: string } | undefined;
+  /** How long everything goes on after the last step, in milliseconds. */
+  readonly lingerMs: number;
   readonly steps: readonly Step[];
   readonly plan: readonly Draw[];
 }
@@ -19,14 +21,17 @@ const replaySchema = z.object({
   scenario: z.string(),
   seed: z.int().min(0).max(0xffff_ffff),
   finding: z.object({ by: z.string(), what: z.string() }).optional(),
+  lingerMs: z.number().min(0),
   steps: z.array(z.unknown()),
   plan: z.array(z.object({ label: z.string(), index: z.int().min(0), value: z.number() })),
 });
 
 /** The text of a replay file: one line for each step and each draw. */
 export function formatReplay(played: Played<unknown>): string {
-  const { scenario, seed, finding, steps, plan } = played;
-  const head = JSON.stringify({ version: 1, scenario, seed, finding }, undefined, 2).slice(0, -2);
+  const { scenario, seed, lingerMs, steps, plan } = played;
+  const finding = played.finding && { by: played.finding.by, what: played.finding.what };
+  const facts = { version: 1, scenario, seed, finding, lingerMs };
+  const head = JSON.stringify(facts, undefined, 2).slice(0, -2);
   return `${head},\n  "steps": ${lines(steps)},\n  "plan": ${lines(plan)}\n}\n`;
 }
 

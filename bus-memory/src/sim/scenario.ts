@@ -59,6 +59,8 @@ export interface PlayOptions<Step> {
   readonly steps?: readonly Step[] | undefined;
   /** Instead of random faults and delays. */
   readonly plan?: readonly Draw[] | undefined;
+  /** Instead of what the scenario says. */
+  readonly lingerMs?: number | undefined;
   /** Keeps what happened. @defaultValue false */
   readonly trace?: boolean;
   /** Plays it twice and compares. @defaultValue false */
@@ -71,6 +73,8 @@ export interface Finding {
   readonly by: string;
   /** What is wrong. */
   readonly what: string;
+  /** Where it was thrown, if it was. */
+  readonly at?: string | undefined;
 }
 
 /** How a run went. */
@@ -78,6 +82,8 @@ export interface Played<Step> {
   readonly scenario: string;
   readonly seed: number;
   readonly steps: readonly Step[];
+  /** How long everything went on after the last step. */
+  readonly lingerMs: number;
   /** The faults and delays that happened. */
   readonly plan: readonly Draw[];
   /** Empty unless it was asked for. */
@@ -90,6 +96,7 @@ export interface Played<Step> {
   readonly counts: (RunCounts & { readonly virtualMs: number; readonly hash: number }) | undefined;
 }
 
+const MOST_FRAMES = 5;
 const REACHED = "reached: ";
 const NAME = /^[A-Za-z0-9][A-Za-z0-9-]*$/;
 
@@ -121,8 +128,10 @@ export async function playScenario<Step, State>(
   const { seed, plan, trace = false, twice = false } = options;
   const { faults, drainWithinMs, maxMs, graceMs, unsyncedMs } = scenario;
   const steps = options.steps ?? scriptOf(scenario, seed);
-  let stage = new Stage(scenario, steps);
-  const common = { scenario: scenario.name, seed, steps };
+  const lingerMs = options.lingerMs ?? scenario.lingerMs ?? 5_000;
+  const script = { steps, lingerMs };
+  let stage = new Stage(scenario, script);
+  const common = { scenario: scenario.name, seed, ...script };
   try {
     const report = await simulate(
       {
@@ -130,7 +139,7 @@ export async function playScenario<Step, State>(
         trace,
         twice,
         checkers: () => {
-          stage = new Stage(scenario, steps);
+          stage = new Stage(scenario, script);
           return stage.checkers;
         },
         ...(plan && { plan }),
@@ -159,24 +168,35 @@ export async function playScenario<Step, State>(
       ...common,
       plan: error.plan,
       trace: error.trace,
-      finding: { by: error.by, what },
+      finding: { by: error.by, what, at: placeOf(error.cause) },
       reached: stage.reached,
       counts: undefined,
     };
   }
 }
 
+/** The lines of the user's code in a stack. A process that throws has its own error inside. */
+function placeOf(cause: unknown): string | undefined {
+  if (!(cause instanceof Error)) return undefined;
+  if (cause.cause instanceof Error) return placeOf(cause.cause);
+  const frames = cause.stack?.split("\n").filter((line) => /^\s+at .*(?:file:|\/)/.test(line));
+  return frames?.slice(0, MOST_FRAMES).join("\n");
+}
+
 /** One run of a scenario: its world, its state, and what it reaches. */
 class Stage<Step, State> {
   readonly reached: Record<string, number> = {};
   readonly #scenario: ScenarioDefinition<Step, State>;
-  readonly #steps: readonly Step[];
+  readonly #script: Pick<Played<Step>, "steps" | "lingerMs">;
   #isHealed = false;
   #end: (() => readonly string[] | Promise<readonly string[]>) | undefined;
 
-  constructor(scenario: ScenarioDefinition<Step, State>, steps: readonly Step[]) {
+  constructor(
+    scenario: ScenarioDefinition<Step, State>,
+    script: Pick<Played<Step>, "steps" | "lingerMs">,
+  ) {
     this.#scenario = scenario;
-    this.#steps = steps;
+    this.#script = script;
   }
 
   get checkers(): readonly Checker[] {
@@ -191,11 +211,11 @@ class Stage<Step, State> {
     const scenario = this.#scenario;
     const state = await scenario.setUp(world);
     this.#end = () => scenario.check?.(world, state) ?? [];
-    for (const [index, step] of this.#steps.entries()) {
+    for (const [index, step] of this.#script.steps.entries()) {
       world.note(`step ${index + 1}`, { step });
       await scenario.step(world, step, state);
     }
-    await world.sleep(scenario.lingerMs ?? 5_000);
+    await world.sleep(this.#script.lingerMs);
   }
 
   /** Whether everything is at rest, once it had its time to heal. */

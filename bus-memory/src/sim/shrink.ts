@@ -50,13 +50,17 @@ export async function shrink<Step, State>(
     );
   }
   await shrinker.settle();
-  // What is left may be long only because faults and steps no longer meet when one of them goes.
+  // What is left may be long only because it takes its time, or because faults and steps no longer
+  // meet when one of them goes.
+  if (await shrinker.lingers()) await shrinker.settle();
   if (await shrinker.findsShorter()) await shrinker.settle();
   await shrinker.calmSchedule();
+  await shrinker.endSooner();
   await shrinker.simplifySteps();
   return shrinker.result();
 }
 
+const LONG_END_MS = 60_000;
 const SOONER_MS = [1, 10, 100, 300, 1_000, 3_000];
 
 type Failed<Step> = Played<Step> & { readonly finding: Finding };
@@ -93,19 +97,35 @@ class Shrinker<Step, State> {
     return JSON.stringify([this.#best.steps, this.#best.plan]);
   }
 
+  /** Lets the end be long, so that steps are not needed for the time that they take. */
+  async lingers(): Promise<boolean> {
+    const { steps, plan, lingerMs } = this.#best;
+    if (steps.length <= SHORT || lingerMs >= LONG_END_MS) return false;
+    return this.tries(steps, plan, { lingerMs: LONG_END_MS });
+  }
+
+  /** Takes that back as far as possible. */
+  async endSooner(): Promise<void> {
+    const { steps, plan, lingerMs } = this.#best;
+    const shortest = this.#from.lingerMs;
+    for (const ms of [shortest, shortest * 2, shortest * 4, shortest * 8]) {
+      if (ms >= lingerMs || (await this.tries(steps, plan, { lingerMs: ms }))) return;
+    }
+  }
+
   /** Runs it; if it fails in the same way it is the best one so far. */
   async tries(
     steps: readonly Step[],
     plan: readonly Draw[] | undefined,
-    seed = this.#best.seed,
+    other: { readonly seed?: number; readonly lingerMs?: number } = {},
   ): Promise<boolean> {
-    const key = createHash("sha1")
-      .update(JSON.stringify([steps, plan]))
-      .digest("base64");
+    const { seed = this.#best.seed, lingerMs = this.#best.lingerMs } = other;
+    const run = { seed, lingerMs, steps, plan };
+    const key = createHash("sha1").update(JSON.stringify(run)).digest("base64");
     if (this.isOver || this.#passed.has(key)) return false;
     this.#runs += 1;
     const { finding } = this.#from;
-    const played = await playScenario(this.#scenario, { seed, steps, plan });
+    const played = await playScenario(this.#scenario, run);
     if (played.finding === undefined || !isSame(played.finding, finding)) {
       this.#passed.add(key);
       return false;
@@ -130,11 +150,11 @@ class Shrinker<Step, State> {
     if (best.steps.length <= SHORT) return false;
     for (const { steps, plan, seed } of randomShortRuns(this.#from)) {
       if (steps.length >= best.steps.length) break;
-      if (await this.tries(steps, plan, seed)) return true;
+      if (await this.tries(steps, plan, { seed })) return true;
     }
     for await (const { steps, plan, seed } of singleFaultRuns(this.#scenario, this.#from, best)) {
       if (this.isOver || steps.length >= best.steps.length) break;
-      if (await this.tries(steps, plan, seed)) return true;
+      if (await this.tries(steps, plan, { seed })) return true;
     }
     return false;
   }
@@ -214,8 +234,9 @@ class Shrinker<Step, State> {
   }
 
   async result(): Promise<Shrunk<Step>> {
-    const { seed, steps, plan } = this.#best;
-    const traced = await playScenario(this.#scenario, { seed, steps, plan, trace: true });
+    const { seed, lingerMs, steps, plan } = this.#best;
+    const run = { seed, lingerMs, steps, plan, trace: true };
+    const traced = await playScenario(this.#scenario, run);
     return {
       ...this.#best,
       trace: traced.trace,
