@@ -1,0 +1,1 @@
+export { doubleCounting as scenario } from "./double-counting.ts";
