@@ -119,6 +119,8 @@ export class Messages {
         return `a publish with message id ${messageId} on ${subject} was answered with the sequence of another message: ${sequence}`;
       }
       const record = known ?? this.#add(sequence, open, atMs);
+      // A message that was delivered first was known without its id.
+      record.messageId ??= messageId;
       record.isTold = true;
       return phantom(this.#origins.made(call, [undefined]));
     }
