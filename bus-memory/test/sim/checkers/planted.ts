@@ -1,0 +1,38 @@
+import { onTestFinished } from "vitest";
+import { type Checker, simulate, type SimulationError, type World } from "../../../src/index.ts";
+
+/** Puts a bug in the place of a method of the engine until the test is over. */
+export function plant<Target extends object, Name extends keyof Target>(
+  target: Target,
+  name: Name,
+  bug: (right: Target[Name]) => Target[Name],
+): void {
+  const right = target[name];
+  target[name] = bug(right);
+  onTestFinished(() => {
+    target[name] = right;
+  });
+}
+
+/** Says `true` at every so manieth call. */
+export function every(count: number): () => boolean {
+  let calls = 0;
+  return () => {
+    calls += 1;
+    return calls % count === 0;
+  };
+}
+
+/** Runs a scenario that must fail. @returns who found what */
+export async function finding(
+  checkers: () => readonly Checker[],
+  scenario: (world: World) => Promise<void>,
+  drain: false | ((world: World) => boolean) = (world) => world.isAtRest(),
+): Promise<string> {
+  const failure = await simulate({ seed: 7, checkers, drain }, scenario).then(
+    () => undefined,
+    (error: SimulationError) => error,
+  );
+  if (failure === undefined) throw new Error("the planted bug was not found");
+  return failure.message;
+}
