@@ -9,6 +9,7 @@ import { renderErrors } from "./docs/error-table.ts";
 import { renderMutants } from "./docs/mutant-table.ts";
 import { sampleBlocks, sampleReport } from "./docs/report-samples.ts";
 import { renderReportFields, renderReportSchema } from "./docs/report-schema.ts";
+import { simulateBlocks } from "./docs/simulate-blocks.ts";
 
 // Fills the parts of the documentation that are known better elsewhere: the cases of the suite, what
 // each backend says that it can do, the error codes, the mutants, the reports and their schema, code
@@ -22,6 +23,7 @@ const PAGES = [
   "docs/capabilities.md",
   "docs/mutants.md",
   "docs/reports.md",
+  "docs/testing-your-code.md",
   "docs/write-a-backend.md",
 ];
 const SCHEMA = "conformance-tests/report.schema.json";
@@ -47,7 +49,7 @@ async function update(page: string, text: string): Promise<void> {
 
 for (const page of PAGES) {
   const text = await readFile(ROOT + page, "utf8");
-  const filled = fillBlocks(text, renderers);
+  const filled = fillBlocks(text, { ...renderers, simulate: await simulateBlocks(text) });
   if (page === CONTRACTS) {
     const named = blockArguments(text, "cases");
     const missing = caseGroups().filter((group) => !named.includes(group));

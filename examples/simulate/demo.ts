@@ -1,4 +1,4 @@
-import { ALL_FAULTS, defineScenario, type World } from "@busbar/bus-memory";
+import { ALL_FAULTS, defineScenario, standardCheckers, type World } from "@busbar/bus-memory";
 import type { Bus, Clock, EnqueueResult, Random } from "@busbar/core";
 import { answerer, follower, insist, type Job, keeper, totalOf, worker } from "./demo-processes.ts";
 
@@ -27,6 +27,7 @@ const STEPS = 80;
 export const scenario = defineScenario<Step, Books>({
   name: "demo",
   faults: ALL_FAULTS,
+  checkers: standardCheckers,
   reaches: [
     "a lease was lost",
     "a lock was lost",
