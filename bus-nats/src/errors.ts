@@ -17,6 +17,7 @@ export const API = {
   consumerExists: 10_148,
   consumerNameExists: 10_013,
   messageNotFound: 10_037,
+  streamCreateFailed: 10_049,
   streamNotFound: 10_059,
   streamNameInUse: 10_058,
   subjectsOverlap: 10_065,

@@ -8,8 +8,10 @@ import { type JetStreamApi, nanos } from "./wire/jetstream-api.ts";
 /** More than anybody needs; newer servers allow 1,000 unless a stream names its own number. */
 export const MAX_CONSUMERS = 100_000;
 
-/** How often a stream is made that somebody else removes at the same moments. */
-const MAKE_ATTEMPTS = 3;
+/** How often a stream is made that is removed, or was removed a moment ago. */
+const MAKE_ATTEMPTS = 8;
+/** How long the first pause is in which the server ends what it was doing; each is twice the last. */
+const FIRST_PAUSE_MS = 5;
 
 /** What is compared when a stream exists: what its purpose depends on. */
 const COMPARED = [
@@ -75,7 +77,7 @@ export class Provisioner {
   }
 
   async #make(wanted: NamedStream): Promise<void> {
-    const { info, made } = await createOrFind(this.#api, wanted);
+    const { info, made } = await createOrFind({ api: this.#api, link: this.#link }, wanted);
     if (made) return;
     const existing = info.config;
     const differences = COMPARED.filter(
@@ -94,30 +96,37 @@ export type NamedStream = Partial<StreamConfig> & { readonly name: string };
  * Makes a stream, or finds the one that is there, whatever its options: `made` says which. Safe
  * when several make it at the same moment: the server tells some of the losers that the name is in
  * use, some that the subjects overlap (2.9), and some that its store could not be made (2.10 and
- * newer), so that only the look at the stream itself decides.
+ * newer), so that only the look at the stream itself decides. Safe too right after a stream of that
+ * name was removed: the server says so before its files are gone, and cannot make the store until
+ * they are (measured on all versions: one time in a thousand, for some milliseconds). A store that
+ * cannot be made for another reason is known after 0.7 s.
  */
 export async function createOrFind(
-  api: JetStreamApi,
+  { api, link }: { readonly api: JetStreamApi; readonly link: Link },
   wanted: NamedStream,
-  attempts: number = MAKE_ATTEMPTS,
 ): Promise<{ readonly info: StreamInfo; readonly made: boolean }> {
-  try {
-    return { info: await api.createStream(wanted), made: true };
-  } catch (error) {
-    const code = apiCode(error);
-    const info = code === undefined ? undefined : await api.streamInfo(wanted.name);
-    if (info) return { info, made: false };
-    // It was there and is gone: somebody removes it at this moment.
-    if (code === API.streamNameInUse && attempts > 1) {
-      return createOrFind(api, wanted, attempts - 1);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return { info: await api.createStream(wanted), made: true };
+    } catch (error) {
+      const code = apiCode(error);
+      const info = code === undefined ? undefined : await api.streamInfo(wanted.name);
+      if (info) return { info, made: false };
+      if (code === API.subjectsOverlap) throw subjectsOverlap(wanted, error);
+      // In use, and yet not there: somebody removes it at this moment.
+      const mayPass = code === API.streamNameInUse || code === API.streamCreateFailed;
+      if (!mayPass || attempt >= MAKE_ATTEMPTS) throw error;
+      await link.clock.sleep(FIRST_PAUSE_MS * 2 ** (attempt - 1));
     }
-    if (code !== API.subjectsOverlap) throw error;
-    throw new BusError(
-      "CONFLICT",
-      `stream ${wanted.name}: another stream has subjects that overlap ${JSON.stringify(wanted.subjects)}; choose another namespace`,
-      { cause: error },
-    );
   }
+}
+
+function subjectsOverlap(wanted: NamedStream, cause: unknown): BusError {
+  return new BusError(
+    "CONFLICT",
+    `stream ${wanted.name}: another stream has subjects that overlap ${JSON.stringify(wanted.subjects)}; choose another namespace`,
+    { cause },
+  );
 }
 
 function same(a: unknown, b: unknown): boolean {

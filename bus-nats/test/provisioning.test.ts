@@ -70,6 +70,23 @@ await onEachServer((binary) => {
     });
   });
 
+  describe("a stream that is made right after it was removed", () => {
+    it("is there, although the server may still be removing the files of the last one", async () => {
+      const bus = await open(context.server.url, { namespace: newNamespace() });
+      const removeAndMake = async (bucket: string): Promise<void> => {
+        for (let round = 0; round < 500; round++) {
+          await bus.kv.ensureBucket(bucket, { history: 5 });
+          await bus.kv.put(bucket, "k", "v");
+          await bus.kv.deleteBucket(bucket);
+          await bus.kv.get(bucket, "k");
+          await bus.kv.deleteBucket(bucket);
+        }
+      };
+      // One time in a thousand the server is not done: four thousand times, four at once.
+      await Promise.all(["a", "b", "c", "d"].map(removeAndMake));
+    });
+  });
+
   describe("a bucket that exists with other options", () => {
     it("is used as it is, unless somebody asks for its options", async () => {
       const namespace = newNamespace();

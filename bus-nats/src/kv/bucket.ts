@@ -54,7 +54,7 @@ export class Buckets {
     checkName("bucket", bucket);
     const wanted = this.#streamConfig(bucket, options);
     const { api, config } = this.#context;
-    const { info, made } = await createOrFind(api, wanted);
+    const { info, made } = await createOrFind(this.#context, wanted);
     const differences = made ? [] : compare(info.config, wanted);
     if (differences.length > 0 && !config.update) {
       throw optionsConflict(`bucket ${bucket}`, differences);
@@ -103,7 +103,8 @@ export class Buckets {
     checkName("bucket", bucket);
     const wanted = this.#streamConfig(bucket, {});
     const { api } = this.#context;
-    const info = (await api.streamInfo(wanted.name)) ?? (await createOrFind(api, wanted)).info;
+    const info =
+      (await api.streamInfo(wanted.name)) ?? (await createOrFind(this.#context, wanted)).info;
     return this.#describe(bucket, info);
   }
 
