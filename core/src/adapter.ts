@@ -38,6 +38,7 @@ export {
   checkExpected,
   checkInteger,
   checkJobLease,
+  checkPageCursor,
   checkReason,
   DEFAULT_JOB_LEASE_MS,
   DEFAULT_MAX_ATTEMPTS,

@@ -233,6 +233,14 @@ export function resolveLimit(limit: number | undefined, defaultLimit: number, ma
   return limit === undefined ? defaultLimit : checkInteger("limit", limit, 1, max);
 }
 
+/** The number in the `next` of a page of dead letters. @throws BusError `INVALID_ARGUMENT` */
+export function checkPageCursor(after: string): number {
+  if (typeof after === "string" && /^\d{1,15}$/.test(after)) return Number(after);
+  throw new BusError("INVALID_ARGUMENT", "after must be the next of an earlier page", {
+    details: { field: "after" },
+  });
+}
+
 /** Resolves {@link KeysOptions}. */
 export function resolveKeysOptions(options: KeysOptions = {}): Required<
   Pick<KeysOptions, "key" | "limit">

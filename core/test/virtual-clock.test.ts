@@ -16,7 +16,8 @@ describe("VirtualClock", () => {
     const clock = new VirtualClock({ startAtMs: 5_000 });
     expect([clock.now(), clock.monotonic()]).toEqual([5_000, 0]);
     await clock.advance(0.5);
-    expect([clock.now(), clock.monotonic()]).toEqual([5_000.5, 0.5]);
+    // The time of day has whole milliseconds, as the machine's clock has.
+    expect([clock.now(), clock.monotonic()]).toEqual([5_000, 0.5]);
     expect(new VirtualClock().now()).toBe(1_700_000_000_000);
   });
 

@@ -144,6 +144,7 @@ class SimSubscription implements Subscription {
   readonly #stream: SimStream<Message, Message>;
   readonly #unwatch: () => void;
   readonly #names: SubscriptionNames;
+  readonly #signal: AbortSignal | undefined;
   #isEnded = false;
 
   constructor(
@@ -155,7 +156,8 @@ class SimSubscription implements Subscription {
     this.#link = link;
     this.#inner = inner;
     this.#names = names;
-    signal?.addEventListener("abort", () => this.#showEnd(), { once: true });
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#showEnd);
     if (signal?.aborted) this.#showEnd();
     // A broken connection asks for nothing.
     if (link.isDown) inner.suspend();
@@ -200,13 +202,14 @@ class SimSubscription implements Subscription {
     await this.close();
   }
 
-  #showEnd(): void {
+  readonly #showEnd = (): void => {
     if (this.#isEnded) return;
     this.#isEnded = true;
+    this.#signal?.removeEventListener("abort", this.#showEnd);
     const { gate, recorder, name } = this.#link;
     // A process that was killed says nothing.
     if (!gate.isDead) recorder.note(name, "subscription.close", { ...this.#names });
-  }
+  };
 }
 
 class SimListener implements Listener {
