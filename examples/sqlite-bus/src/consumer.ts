@@ -100,17 +100,19 @@ export class Consumer {
       const sql = "SELECT position FROM consumer WHERE id = ?";
       const position = file.one<{ position: number }>(sql, this.id)?.position;
       if (position === undefined) return "gone";
-      bury(this.#context, this.id);
+      // Read once: what falls due in between would be delivered although it has to be given up.
+      const nowMs = clock.now();
+      bury(this.#context, this.id, nowMs - 1);
       const again = file.one<{ sequence: number; count: number }>(
         `SELECT sequence, count FROM delivery WHERE consumer = ? AND due_ms <= ?
           ORDER BY due_ms, sequence LIMIT 1`,
         this.id,
-        clock.now(),
+        nowMs,
       );
       const sequence = again?.sequence ?? this.#advance(position);
       if (sequence === undefined) return undefined;
       const count = (again?.count ?? 0) + 1;
-      const dueMs = clock.now() + this.waitMs(count);
+      const dueMs = nowMs + this.waitMs(count);
       const write = "INSERT OR REPLACE INTO delivery VALUES (?, ?, ?, ?)";
       file.run(write, this.id, sequence, count, dueMs);
       const message = "SELECT *, ? AS count FROM message WHERE sequence = ?";
@@ -203,9 +205,9 @@ export function deleteConsumer(context: BusContext, id: number): void {
   context.file.run("DELETE FROM consumer WHERE id = ?", id);
 }
 
-/** Gives up what has had its last delivery. Within a transaction. */
-export function bury(context: BusContext, consumer: number): void {
-  const { file, clock } = context;
+/** Gives up what has had its last delivery by now. Within a transaction. */
+export function bury(context: BusContext, consumer: number, nowMs: number): void {
+  const { file } = context;
   const over = file.all<DeliveryRow & { readonly due_ms: number }>(
     `SELECT message.*, count, due_ms FROM delivery
       JOIN consumer ON consumer.id = delivery.consumer
@@ -214,7 +216,7 @@ export function bury(context: BusContext, consumer: number): void {
         AND count >= CAST(options ->> 'maxDeliveries' AS INTEGER)
       ORDER BY due_ms`,
     consumer,
-    clock.now(),
+    nowMs,
   );
   for (const { sequence, count, due_ms, subject, payload, headers, published_ms } of over) {
     file.run("DELETE FROM delivery WHERE consumer = ? AND sequence = ?", consumer, sequence);

@@ -14,7 +14,7 @@ export interface DeadLetterOwners {
   /** The row of an owner, if it is there. */
   find(name: string): number | undefined;
   /** Moves there whatever has run out meanwhile. Within a transaction. */
-  bury(owner: number): void;
+  bury(owner: number, nowMs: number): void;
   /** Brings one back. Within the transaction that removes it. */
   revive(owner: number, letter: DeadLetterRow): void;
   /** Something was brought back. */
@@ -104,7 +104,7 @@ export class SqliteDeadLetters implements DeadLetters {
     return this.#context.file.write(() => {
       const owner = this.#owners.find(name);
       if (owner === undefined) return otherwise;
-      this.#owners.bury(owner);
+      this.#owners.bury(owner, this.#context.clock.now());
       return work(owner);
     });
   }

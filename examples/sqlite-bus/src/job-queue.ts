@@ -56,7 +56,7 @@ export class SqliteJobQueue implements JobQueue, Owned {
     this.deadLetters = new SqliteDeadLetters(context, {
       kind: "queue",
       find: (name) => findQueue(context, name)?.id,
-      bury: (queue) => buryJobs(context, queue),
+      bury: (queue, nowMs) => buryJobs(context, queue, nowMs),
       revive: (queue, letter) => reviveJob(context, queue, letter),
       revived: (name) => this.#wake(name),
     });

@@ -41,7 +41,7 @@ export class SqlitePubsub implements Pubsub {
     this.deadLetters = new SqliteDeadLetters(context, {
       kind: "durable",
       find: (name) => findDurable(context, name)?.id,
-      bury: (consumer) => bury(context, consumer),
+      bury: (consumer, nowMs) => bury(context, consumer, nowMs),
       revive: (consumer, letter) => revive(context, consumer, letter),
       revived: () => this.#wake(),
     });

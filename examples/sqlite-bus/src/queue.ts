@@ -82,8 +82,9 @@ export function leaseJobs(
   wanted: { readonly max: number; readonly leaseMs: number },
 ): JobRow[] {
   const { file, clock } = context;
-  buryJobs(context, queue.id);
+  // Read once: a job that falls due in between would be handed out although it has to be given up.
   const nowMs = clock.now();
+  buryJobs(context, queue.id, nowMs);
   const rows = file.all<{ id: number }>(
     `SELECT id FROM job WHERE queue = ? AND due_ms <= ?
       ORDER BY priority DESC, (attempt > 0) DESC, place LIMIT ?`,
@@ -162,14 +163,14 @@ export function buryJob(
   });
 }
 
-/** Gives up the jobs whose last lease has run out. */
-export function buryJobs(context: BusContext, queue: number): void {
-  const { file, clock } = context;
+/** Gives up the jobs whose last lease has run out by now. */
+export function buryJobs(context: BusContext, queue: number, nowMs: number): void {
+  const { file } = context;
   const over = file.all<JobRow & { readonly name: string }>(
     `SELECT job.*, queue.name FROM job JOIN queue ON queue.id = job.queue
       WHERE job.queue = ? AND due_ms <= ? AND leased AND attempt >= max_attempts ORDER BY due_ms`,
     queue,
-    clock.now(),
+    nowMs,
   );
   for (const job of over) {
     const { name, due_ms: deadMs } = job;
@@ -194,14 +195,15 @@ export function reviveJob(context: BusContext, queue: number, letter: DeadLetter
 
 /** Counts. */
 export function countJobs(context: BusContext, queue: QueueRow): QueueStats {
-  buryJobs(context, queue.id);
+  const nowMs = context.clock.now();
+  buryJobs(context, queue.id, nowMs);
   const counts = context.file.one<Omit<QueueStats, "paused">>(
     `SELECT count(*) FILTER (WHERE NOT leased AND due_ms <= ?1) AS ready,
         count(*) FILTER (WHERE NOT leased AND due_ms > ?1) AS delayed,
         count(*) FILTER (WHERE leased) AS leased,
         (SELECT count(*) FROM dead_letter WHERE kind = 'queue' AND owner = ?2) AS dead
       FROM job WHERE queue = ?2`,
-    context.clock.now(),
+    nowMs,
     queue.id,
   ) as Omit<QueueStats, "paused">;
   return { ...counts, paused: queue.paused === 1 };
@@ -209,7 +211,7 @@ export function countJobs(context: BusContext, queue: QueueRow): QueueStats {
 
 /** Removes every job that is not dead. @returns how many. */
 export function purgeQueue(context: BusContext, queue: QueueRow): number {
-  buryJobs(context, queue.id);
+  buryJobs(context, queue.id, context.clock.now());
   return context.file.run("DELETE FROM job WHERE queue = ?", queue.id);
 }
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { errorCode, openBus, toText, VirtualClock } from "@busbar/core";
+import { type Clock, errorCode, openBus, systemClock, toText, VirtualClock } from "@busbar/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 const BACKEND = "@busbar-examples/sqlite-bus";
@@ -100,5 +100,29 @@ describe("the file of a bus", () => {
       expect([table, database.prepare(`SELECT * FROM ${table}`).all()]).toEqual([table, []]);
     }
     database.close();
+  });
+
+  it("reads the clock once in a step: nothing falls due in the middle of it", async () => {
+    // Each reading is one millisecond later than the one before.
+    let nowMs = systemClock.now();
+    const clock: Clock = {
+      now: () => ++nowMs,
+      monotonic: () => systemClock.monotonic(),
+      setTimer: (...args) => systemClock.setTimer(...args),
+      sleep: (...args) => systemClock.sleep(...args),
+    };
+    await using bus = await openBus({ backend: BACKEND, file, clock });
+    const options = { durable: "d", ackWaitMs: 20, maxDeliveries: 2, maxInFlight: 1_000 };
+    const subscription = await bus.pubsub.subscribe("s", options);
+    for (let index = 0; index < 100; index++) await bus.pubsub.publish("s", "v");
+    const counts: number[] = [];
+    const reading = (async () => {
+      for await (const { deliveryCount } of subscription) counts.push(deliveryCount);
+    })();
+    await expect.poll(() => bus.pubsub.deadLetters.count("d"), { timeout: 10_000 }).toBe(100);
+    await subscription.close();
+    await reading;
+    expect(Math.max(...counts)).toBe(2);
+    expect(counts.length).toBe(200);
   });
 });
