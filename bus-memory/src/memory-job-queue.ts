@@ -23,14 +23,6 @@ import { MemoryDeadLetters } from "./memory-dead-letters.ts";
 import { PendingClaim } from "./pending-claim.ts";
 import { WorkerHand } from "./worker-hand.ts";
 
-const EMPTY: QueueStats = Object.freeze({
-  ready: 0,
-  delayed: 0,
-  leased: 0,
-  dead: 0,
-  paused: false,
-});
-
 /** Job queues on a namespace. */
 export class MemoryJobQueue implements JobQueue {
   readonly deadLetters: DeadLetters;
@@ -88,7 +80,7 @@ export class MemoryJobQueue implements JobQueue {
   }
 
   async stats(queue: string): Promise<QueueStats> {
-    return this.#find(queue)?.stats ?? EMPTY;
+    return this.#use(queue).stats;
   }
 
   async pause(queue: string): Promise<void> {
@@ -100,7 +92,7 @@ export class MemoryJobQueue implements JobQueue {
   }
 
   async purge(queue: string): Promise<number> {
-    return this.#find(queue)?.purge() ?? 0;
+    return this.#use(queue).purge();
   }
 
   async deleteQueue(queue: string): Promise<boolean> {

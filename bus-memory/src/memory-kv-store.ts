@@ -57,9 +57,11 @@ export class MemoryKvStore implements KvStore {
   }
 
   async get(bucket: string, key: string): Promise<KvEntry | undefined> {
-    const record = this.#find(bucket)?.get(key);
+    const existing = this.#find(bucket);
+    const record = existing?.get(key);
     if (record?.value === undefined) {
       checkKey(key);
+      if (existing === undefined) this.#make(bucket);
       return undefined;
     }
     const { revision, createdAtMs } = record;
@@ -109,14 +111,14 @@ export class MemoryKvStore implements KvStore {
   ): Promise<readonly Exclude<KvEvent, { type: "initialDone" }>[]> {
     const existing = this.#find(bucket);
     checkKey(key);
-    return (existing?.history(key) ?? []).map((record) => toEvent(record));
+    return (existing ?? this.#make(bucket)).history(key).map((record) => toEvent(record));
   }
 
   async keys(bucket: string, options?: KeysOptions): Promise<KeyPage> {
     const existing = this.#find(bucket);
     const { key: pattern, after, limit } = resolveKeysOptions(options);
     checkKeyPattern(pattern);
-    return existing ? page(existing, pattern, { after, limit }) : { keys: [], next: undefined };
+    return page(existing ?? this.#make(bucket), pattern, { after, limit });
   }
 
   async watch(bucket: string, options: WatchOptions = {}): Promise<KvWatch> {

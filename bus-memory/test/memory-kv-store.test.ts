@@ -81,7 +81,9 @@ describe("MemoryKvStore", () => {
     }
     expect(fences).toEqual(fences.toSorted((a, b) => a - b));
     expect(new Set(fences).size).toBe(5);
-    expect(await bus.kv.get("b", "k")).toBeUndefined();
+    // A lease makes no bucket; a look at a value does.
     expect(await bus.kv.deleteBucket("b")).toBe(false);
+    expect(await bus.kv.get("b", "k")).toBeUndefined();
+    expect(await bus.kv.deleteBucket("b")).toBe(true);
   });
 });

@@ -5,7 +5,7 @@ import type {
   Headers,
   ListDeadLettersOptions,
 } from "@busbar/core";
-import { checkInteger, checkName, resolveLimit } from "@busbar/core/adapter";
+import { checkName, checkPageCursor, resolveLimit } from "@busbar/core/adapter";
 import type { NatsContext } from "./context.ts";
 import { API, apiCode } from "./errors.ts";
 import { encodeHeaders, type Fields, field, H, numberField, userHeaders } from "./wire/headers.ts";
@@ -90,7 +90,7 @@ export class NatsDeadLetters implements DeadLetters {
     const { api, names } = this.#context;
     this.#check(owner);
     const limit = resolveLimit(options.limit, 100, 1_000);
-    let next = options.after === undefined ? 1 : checkCursor(options.after) + 1;
+    let next = options.after === undefined ? 1 : checkPageCursor(options.after) + 1;
     await this.#ensure();
     const filter = names.deadSubject(this.#kind, owner, "*");
     const entries: DeadLetter[] = [];
@@ -174,8 +174,4 @@ export class NatsDeadLetters implements DeadLetters {
     const { names, provisioner } = this.#context;
     return provisioner.ensure({ name: names.deadStream, subjects: [names.deadSubjects] });
   }
-}
-
-function checkCursor(after: string): number {
-  return checkInteger("after", Number(after), 0, Number.MAX_SAFE_INTEGER);
 }

@@ -65,14 +65,10 @@ export class Live {
   async listen(subject: string, options: ListenOptions = {}): Promise<Listener> {
     this.#context.lifecycle.checkOpen();
     checkSubjectPattern(subject);
-    const { group, signal } = options;
+    // The default stands for `undefined` only: null is a mistake.
+    const { group, signal, maxBuffered = DEFAULT_MAX_BUFFERED } = options;
     if (group !== undefined) checkName("group", group);
-    const maxBuffered = checkInteger(
-      "maxBuffered",
-      options.maxBuffered ?? DEFAULT_MAX_BUFFERED,
-      1,
-      1_000_000,
-    );
+    checkInteger("maxBuffered", maxBuffered, 1, Number.MAX_SAFE_INTEGER);
     signal?.throwIfAborted();
     const listener = new NatsListener(this.#context, { subject, group, maxBuffered, signal });
     try {

@@ -1,4 +1,5 @@
-import { BusError, type Headers } from "@busbar/core";
+import type { Headers } from "@busbar/core";
+import { checkPageCursor } from "@busbar/core/adapter";
 
 /** A dead letter as it is stored. `origin` is what it takes to bring it back. */
 export interface StoredDeadLetter<Origin> {
@@ -75,7 +76,7 @@ export class DeadLetterStore<Origin> {
     limit: number,
   ): { readonly letters: StoredDeadLetter<Origin>[]; readonly next: string | undefined } {
     const letters: StoredDeadLetter<Origin>[] = [];
-    let last = after === undefined ? 0 : toOrdinal(after);
+    let last = after === undefined ? 0 : checkPageCursor(after);
     for (let index = this.#indexAfter(last); index < this.#slots.length; index++) {
       const slot = this.#slots[index] as Slot<Origin>;
       if (slot.removed) continue;
@@ -96,11 +97,4 @@ export class DeadLetterStore<Origin> {
     }
     return low;
   }
-}
-
-function toOrdinal(after: string): number {
-  if (typeof after === "string" && /^\d{1,15}$/.test(after)) return Number(after);
-  throw new BusError("INVALID_ARGUMENT", "after must be the next of an earlier page", {
-    details: { field: "after" },
-  });
 }

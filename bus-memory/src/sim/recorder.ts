@@ -21,26 +21,35 @@ export interface RunCounts {
   readonly faults: Readonly<Record<string, number>>;
 }
 
+/** What a {@link Recorder} needs. */
+export interface RecorderParts {
+  readonly clock: Clock;
+  readonly draws: Draws;
+  readonly watchers: readonly ((event: TraceEvent) => void)[];
+  /** How many events may happen without time passing. */
+  readonly maxEventsAtOnce: number;
+  /** Called once when there are more: somebody goes round in circles, and time stands still. */
+  readonly circles: (lastEvent: string) => void;
+}
+
 /** Writes down what happens, and shows it to whoever watches. */
 export class Recorder {
-  readonly #clock: Clock;
-  readonly #draws: Draws;
-  readonly #watchers: readonly ((event: TraceEvent) => void)[];
+  readonly #parts: RecorderParts;
   readonly #startMs: number;
   readonly #faults: Record<string, number> = {};
   #calls = 0;
   #deliveries = 0;
+  #lastMs = 0;
+  #atOnce = 0;
 
-  constructor(clock: Clock, draws: Draws, watchers: readonly ((event: TraceEvent) => void)[]) {
-    this.#clock = clock;
-    this.#draws = draws;
-    this.#watchers = watchers;
-    this.#startMs = clock.monotonic();
+  constructor(parts: RecorderParts) {
+    this.#parts = parts;
+    this.#startMs = parts.clock.monotonic();
   }
 
   /** The world's time since its start. */
   get nowMs(): number {
-    return this.#clock.monotonic() - this.#startMs;
+    return this.#parts.clock.monotonic() - this.#startMs;
   }
 
   get counts(): RunCounts {
@@ -49,7 +58,7 @@ export class Recorder {
 
   /** Whether anybody looks at events: else nobody needs their facts. */
   get isWatched(): boolean {
-    return this.#watchers.length > 0;
+    return this.#parts.watchers.length > 0;
   }
 
   /** A process begins an operation. @returns its number */
@@ -98,11 +107,23 @@ export class Recorder {
   }
 
   #emit(event: Omit<TraceEvent, "atMs">): void {
+    const { draws, watchers } = this.#parts;
     const atMs = this.nowMs;
-    this.#draws.mix(atMs);
-    this.#draws.mix(event.call);
-    if (this.#watchers.length === 0) return;
+    draws.mix(atMs);
+    draws.mix(event.call);
+    this.#countAt(atMs, event);
+    if (watchers.length === 0) return;
     const full = { atMs, ...event };
-    for (const watch of this.#watchers) watch(full);
+    for (const watch of watchers) watch(full);
+  }
+
+  #countAt(atMs: number, { process, op, about }: Omit<TraceEvent, "atMs">): void {
+    if (atMs !== this.#lastMs) {
+      this.#lastMs = atMs;
+      this.#atOnce = 0;
+    }
+    this.#atOnce += 1;
+    if (this.#atOnce !== this.#parts.maxEventsAtOnce + 1) return;
+    this.#parts.circles(`${process}: ${op} ${about}`);
   }
 }

@@ -37,6 +37,12 @@ export interface SimulateOptions {
    * @defaultValue 0; what the fault `serverCrash` needs is added by itself
    */
   readonly unsyncedMs?: number;
+  /**
+   * Most events (calls, results, deliveries) without any time passing: more of them mean that
+   * somebody goes round in circles, and time would stand still for ever.
+   * @defaultValue 1_000_000
+   */
+  readonly maxEventsAtOnce?: number;
   /** Real time to wait for real I/O where nothing else can run, in milliseconds. @defaultValue 250 */
   readonly graceMs?: number;
 }
@@ -67,7 +73,8 @@ export type Scenario<T> = (world: World) => Promise<T>;
  * everything is healed and must come to rest (liveness). Then the checkers look at the end.
  *
  * @throws SimulationError which names the seed: a checker that found something, a process or the
- * scenario that threw, a deadlock (with who waits for what), or no rest in time
+ * scenario that threw, a deadlock (with who waits for what), circles without time passing, or no
+ * rest in time
  */
 export async function simulate<T>(
   options: SimulateOptions,
@@ -99,6 +106,7 @@ class Run {
 
   constructor(seed: number, options: SimulateOptions) {
     const { faults, checkers, trace = false, twice = false, plan } = options;
+    const { maxEventsAtOnce = 1_000_000 } = options;
     this.#seed = seed;
     this.#options = options;
     this.draws = new Draws(seed, { plan, keepLog: twice });
@@ -108,10 +116,16 @@ class Run {
     });
     // Whoever waits for it comes later.
     this.#failure.catch(() => undefined);
-    this.#recorder = new Recorder(this.#clock, this.draws, [
-      ...(trace ? [(event: TraceEvent) => void this.#trace.push(event)] : []),
-      ...this.#checkers.map((checker) => (event: TraceEvent) => this.#check(checker, event)),
-    ]);
+    this.#recorder = new Recorder({
+      clock: this.#clock,
+      draws: this.draws,
+      watchers: [
+        ...(trace ? [(event: TraceEvent) => void this.#trace.push(event)] : []),
+        ...this.#checkers.map((checker) => (event: TraceEvent) => this.#check(checker, event)),
+      ],
+      maxEventsAtOnce: checkInteger("maxEventsAtOnce", maxEventsAtOnce, 1_000, 1_000_000_000),
+      circles: (lastEvent) => this.#stopCircles(lastEvent, maxEventsAtOnce),
+    });
     this.#world = new World({
       seed,
       clock: this.#clock,
@@ -194,6 +208,13 @@ class Run {
       const what = error instanceof Error ? error.message : String(error);
       throw this.error(what.startsWith("deadlock:") ? "deadlock" : by, what, error);
     }
+  }
+
+  #stopCircles(lastEvent: string, events: number): void {
+    const what = `more than ${events} events without any time passing; the last one is ${lastEvent}`;
+    this.#fail(this.error("circles", what));
+    // Nothing reaches anybody any more: that ends the circle.
+    for (const process of this.#world.processes) process.kill();
   }
 
   #check(checker: Checker, event: TraceEvent): void {

@@ -4,7 +4,7 @@ import type { TraceEvent } from "./trace.ts";
 /** What a {@link SimulationError} knows of the run that failed. */
 export interface FailedRun {
   readonly seed: number;
-  /** Who found it: a checker, `process`, `scenario`, `deadlock`, `liveness` or `determinism`. */
+  /** Who found it: a checker, `process`, `scenario`, `deadlock`, `circles`, `liveness` or `determinism`. */
   readonly by: string;
   /** The faults and delays of the run: with them as `plan` it happens again. */
   readonly plan: readonly Draw[];

@@ -1,4 +1,4 @@
-import type { KeyPage, Timer } from "@busbar/core";
+import { BusError, type KeyPage, type Timer } from "@busbar/core";
 import type { StreamInfo } from "@nats-io/jetstream";
 import type { NatsContext } from "../context.ts";
 import type { Bucket } from "./bucket.ts";
@@ -75,7 +75,11 @@ export class KeyListings {
   }
 
   async #current(bucket: Bucket, key: string, known: Listing | undefined): Promise<Listing> {
-    const info = await this.#context.api.streamInfo(bucket.stream);
+    const { stream } = bucket;
+    const info = await this.#context.api.streamInfo(stream);
+    if (!info) {
+      throw new BusError("NOT_FOUND", `the stream ${stream} is not there`, { details: { stream } });
+    }
     const seen = describe(info);
     if (known && known.seen.created === seen.created) {
       if (known.seen.lastSequence < seen.lastSequence) {
@@ -149,13 +153,13 @@ export class KeyListings {
   }
 }
 
-function describe(info: StreamInfo | undefined): Seen {
+function describe({ created, state, ts }: StreamInfo): Seen {
   return {
-    created: String(info?.created ?? ""),
-    lastSequence: info?.state.last_seq ?? 0,
-    firstSequence: info?.state.first_seq ?? 0,
-    subjects: info?.state.num_subjects ?? 0,
-    timeMs: Date.parse(info?.ts ?? ""),
+    created: String(created),
+    lastSequence: state.last_seq,
+    firstSequence: state.first_seq,
+    subjects: state.num_subjects ?? 0,
+    timeMs: Date.parse(ts ?? ""),
   };
 }
 

@@ -104,6 +104,7 @@ export class NatsKvStore implements KvStore {
     value: Payload,
     expectedRevision: number,
   ): Promise<number> {
+    this.#checkBoth(bucket, key);
     checkExpected("expectedRevision", expectedRevision);
     const write = this.#prepare(bucket, key, value);
     if (expectedRevision === 0) return this.#create(write, []);
@@ -115,8 +116,8 @@ export class NatsKvStore implements KvStore {
 
   async delete(bucket: string, key: string, options: DeleteOptions = {}): Promise<void> {
     const { expectedRevision } = options;
-    if (expectedRevision !== undefined) checkExpected("expectedRevision", expectedRevision);
     this.#checkBoth(bucket, key);
+    if (expectedRevision !== undefined) checkExpected("expectedRevision", expectedRevision);
     const write: Write = { bucket, key, payload: NOTHING };
     for (let tries = 1; ; tries++) {
       const revision = valueRevision(await this.#values.read(bucket, key));
@@ -133,25 +134,25 @@ export class NatsKvStore implements KvStore {
 
   async history(bucket: string, key: string): Promise<readonly KvChange[]> {
     this.#checkBoth(bucket, key);
-    const opened = await this.#buckets.open(bucket);
-    return (await this.#values.history(opened, key)).map(toChange);
+    return (await this.#values.history(bucket, key)).map(toChange);
   }
 
   async keys(bucket: string, options: KeysOptions = {}): Promise<KeyPage> {
     this.#check(bucket);
     const resolved = resolveKeysOptions(options);
     checkKeyPattern(resolved.key);
-    return this.#listings.page(await this.#buckets.open(bucket), resolved);
+    return this.#values.onBucket(bucket, (opened) => this.#listings.page(opened, resolved));
   }
 
   async watch(bucket: string, options: WatchOptions = {}): Promise<KvWatch> {
     this.#check(bucket);
     const resolved = resolveWatchOptions(options);
     resolved.signal?.throwIfAborted();
-    const opened = await this.#buckets.open(bucket);
-    resolved.signal?.throwIfAborted();
-    this.#context.lifecycle.checkOpen();
-    return NatsKvWatch.open(this.#context, bucket, opened, resolved);
+    return this.#values.onBucket(bucket, async (opened) => {
+      resolved.signal?.throwIfAborted();
+      this.#context.lifecycle.checkOpen();
+      return NatsKvWatch.open(this.#context, bucket, opened, resolved);
+    });
   }
 
   async lease(bucket: string, key: string, options: LeaseOptions): Promise<Lease> {

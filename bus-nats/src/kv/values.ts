@@ -49,18 +49,22 @@ export class Values {
       });
       return sequence;
     };
-    return this.#onBucket(bucket, send, isGone);
+    return this.onBucket(bucket, send);
   }
 
   /** The last message of a key, if only the trace of a value. */
   read(bucket: string, key: string): Promise<ReadValue | undefined> {
     // 2.9 says nothing where nobody answers a direct get; a read can be tried again.
     const again = this.#context.link.features.v2_10 ? isGone : isGoneOrSilent;
-    return this.#onBucket(bucket, (opened) => this.#readOnce(bucket, opened, key), again);
+    return this.onBucket(bucket, (opened) => this.#readOnce(bucket, opened, key), again);
   }
 
   /** What is kept of a key, oldest first, removals included. */
-  async history(bucket: Bucket, key: string): Promise<StoredValue[]> {
+  history(bucket: string, key: string): Promise<StoredValue[]> {
+    return this.onBucket(bucket, (opened) => this.#historyOnce(opened, key));
+  }
+
+  async #historyOnce(bucket: Bucket, key: string): Promise<StoredValue[]> {
     const { api } = this.#context;
     const subject = bucket.prefix + key;
     const last = await api.lastByLeader(bucket.stream, subject);
@@ -70,7 +74,8 @@ export class Values {
       if (record === undefined || record.sequence > last.sequence) break;
       sequence = record.sequence;
       const stored = this.#withEnd(bucket, fromRecord(key, record));
-      if (!stored.over || isRemoval(stored.headers)) values.push(stored);
+      const isTrace = isRemoval(stored.headers) && !this.#isOutlived(bucket, stored.createdAtMs);
+      if (!stored.over || isTrace) values.push(stored);
     }
     return values;
   }
@@ -102,14 +107,19 @@ export class Values {
     return { ...stored, over: end <= bucket.time.atLeastMs };
   }
 
+  /** Whether the bucket's own TTL is over: for the trace of a removed value too. */
+  #isOutlived({ ttlMs, time }: Bucket, createdAtMs: number): boolean {
+    return ttlMs > 0 && createdAtMs + ttlMs <= time.atLeastMs;
+  }
+
   /**
    * Does something with a bucket. Where nobody answers, the bucket was removed by somebody else or
    * lost with its server's memory: it is looked up again, and made again.
    */
-  async #onBucket<T>(
+  async onBucket<T>(
     name: string,
     use: (bucket: Bucket) => Promise<T>,
-    again: (error: unknown) => boolean,
+    again: (error: unknown) => boolean = isGone,
   ): Promise<T> {
     const { clock } = this.#context.link;
     let deadline: number | undefined;

@@ -147,9 +147,9 @@ export class NatsKvWatch implements KvWatch, Owned {
     });
     // The initial values are what is there; a resumed watch has to hear of what is gone.
     const { afterRevision } = this.#options;
-    if (initial && afterRevision === undefined) {
+    if (initial) {
       const { ttlMs, time } = this.#bucket;
-      if (event.type === "delete") return;
+      if (event.type === "delete" && afterRevision === undefined) return;
       if (endOf(info.storedAtMs, message.headers, ttlMs) <= time.atLeastMs) return;
     }
     this.#mailbox.push(event);

@@ -16,7 +16,13 @@ export function worldHarness(name: string, faults: FaultOptions, seed = 1): Harn
       clock,
       draws,
       faults: resolveFaults(faults),
-      recorder: new Recorder(clock, draws, []),
+      recorder: new Recorder({
+        clock,
+        draws,
+        watchers: [],
+        maxEventsAtOnce: Number.POSITIVE_INFINITY,
+        circles: () => undefined,
+      }),
       unsyncedMs: 0,
       fail: (error) => {
         failure ??= error;
