@@ -1,0 +1,32 @@
+import { type Outcome, outcomeOf } from "../outcome.ts";
+import type { Run } from "../run.ts";
+import type { StepOf } from "../script.ts";
+
+/** Opens a bus again; one that is open stays as it is. */
+export async function openBus(run: Run, step: StepOf<"openBus">): Promise<Outcome> {
+  if (!run.closedBuses.delete(step.bus)) return "open";
+  run.buses.set(step.bus, await run.world.openBus());
+  return "ok";
+}
+
+export function closeBus(run: Run, step: StepOf<"closeBus">): Promise<Outcome> {
+  run.closedBuses.add(step.bus);
+  // What is in hand would be waited for: no time to lose.
+  return outcomeOf(
+    () => run.bus(step.bus).close({ drainMs: 0 }),
+    // Requests and reads that were under way count too: how many, is not promised.
+    () => "ok",
+  );
+}
+
+export async function restartServer(run: Run): Promise<Outcome> {
+  await run.world.restartServer();
+  return "ok";
+}
+
+/** What became of something in the background. */
+export async function join(run: Run, step: StepOf<"join">): Promise<Outcome> {
+  const pending = run.pending.get(step.name);
+  if (pending === undefined) return "absent";
+  return run.eventually(() => pending.outcome ?? "pending");
+}

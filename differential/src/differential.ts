@@ -1,0 +1,250 @@
+import { systemClock } from "@busbar/core";
+import { type Comparison, compare, type Difference } from "./execute.ts";
+import { generate, scriptSeed } from "./generator/generate.ts";
+import type { NatsHost } from "./nats-world.ts";
+import { type Reference, referenceOf } from "./reference.ts";
+import { explain } from "./rules.ts";
+import { TooLate } from "./run.ts";
+import type { Script } from "./script.ts";
+import { shrink } from "./shrink.ts";
+
+/** How scripts are compared. */
+export interface DifferentialOptions {
+  readonly host: NatsHost;
+  readonly seed: number;
+  readonly scripts: number;
+  /** Steps of each script before its last look at everything. Default: 20 to 60. */
+  readonly steps?: number | undefined;
+  /** How many scripts run at a time. */
+  readonly concurrency: number;
+  /** The length of a tick in milliseconds. */
+  readonly unitMs: number;
+  readonly shrink: boolean;
+  /** Only the script of this seed. */
+  readonly only?: number | undefined;
+  readonly progress: (line: string) => void;
+}
+
+/** A difference of one script. */
+export interface ScriptDifference extends Difference {
+  /** The script's own seed. */
+  readonly script: number;
+  /** The steps that are left when it is shrunk; only of unexplained ones. */
+  readonly minimal?: Script["steps"];
+}
+
+/** What came of all scripts. */
+export interface DifferentialReport {
+  readonly server: string;
+  readonly seed: number;
+  readonly scripts: number;
+  readonly steps: number;
+  readonly differences: readonly ScriptDifference[];
+  /** How many scripts differ for no known reason. */
+  readonly unexplained: number;
+  /** Scripts that differed, or came too late, under load, and did not when they ran alone. */
+  readonly unstable: number;
+  /** Runs that were repeated because the machine was too slow. */
+  readonly late: number;
+  readonly seconds: number;
+}
+
+interface Prepared {
+  readonly script: Script;
+  readonly reference: Reference;
+}
+
+/** How many variants of a script are tried until one has no ambiguous moment. */
+const MAX_VARIANTS = 200;
+/** How often a script that comes too late is run again, with ever fewer beside it. */
+const LATE_ROUNDS = 5;
+const CONFIRMED_AT_A_TIME = 3;
+/** How many differences are shrunk; the others are likely to be the same. */
+const MAX_SHRUNK = 5;
+
+/** Runs random scripts on the simulator and on a server, and compares. */
+export class Differential {
+  readonly #options: DifferentialOptions;
+  readonly #differences: ScriptDifference[] = [];
+  #steps = 0;
+  #late = 0;
+  #unstable = 0;
+
+  constructor(options: DifferentialOptions) {
+    this.#options = options;
+  }
+
+  /** Runs them all. */
+  async run(): Promise<DifferentialReport> {
+    const { seed, scripts, only, host } = this.#options;
+    const startedAt = systemClock.monotonic();
+    const indexes = Array.from({ length: only === undefined ? scripts : 1 }, (_, index) => index);
+    const suspects = await this.#runAll(indexes);
+    const unexplained = await this.#confirm(suspects);
+    return {
+      server: `nats-server ${host.traits.version}`,
+      seed,
+      scripts: indexes.length,
+      steps: this.#steps,
+      differences: this.#differences,
+      unexplained,
+      unstable: this.#unstable,
+      late: this.#late,
+      seconds: Math.round((systemClock.monotonic() - startedAt) / 100) / 10,
+    };
+  }
+
+  /** The scripts with a difference that no rule explains, or that were late to the end. */
+  async #runAll(indexes: readonly number[]): Promise<Prepared[]> {
+    const suspects: Prepared[] = [];
+    let waiting = indexes;
+    let concurrency = Math.min(this.#options.concurrency, Math.max(1, indexes.length));
+    for (let round = 1; waiting.length > 0; round++) {
+      const late: number[] = [];
+      let done = 0;
+      await inParallel(waiting, concurrency, async (index) => {
+        const prepared = await this.#prepare(index);
+        const comparison = await this.#tryCompare(prepared);
+        done += 1;
+        if (done % 500 === 0) this.#options.progress(`${done} of ${waiting.length} scripts`);
+        if (comparison === undefined && round < LATE_ROUNDS) late.push(index);
+        else if (comparison === undefined || isUnexplained(comparison)) suspects.push(prepared);
+        else this.#note(prepared.script, comparison);
+      });
+      this.#late += late.length;
+      waiting = late;
+      concurrency = Math.max(1, Math.floor(concurrency / 2));
+      if (late.length > 0) this.#options.progress(`${late.length} came too late: again`);
+    }
+    return suspects;
+  }
+
+  /** Runs suspects alone, twice; what does not come again was the machine's fault. */
+  async #confirm(suspects: readonly Prepared[]): Promise<number> {
+    let unexplained = 0;
+    const runs = new Map<Prepared, (Comparison | undefined)[]>();
+    // Not many at a time: nobody is late then.
+    await inParallel(suspects, CONFIRMED_AT_A_TIME, async (prepared) => {
+      const first = await this.#tryCompare(prepared);
+      runs.set(prepared, [first, await this.#tryCompare(prepared)]);
+    });
+    for (const [prepared, comparisons] of runs) {
+      const last = comparisons.findLast((one) => one !== undefined);
+      const confirmed = comparisons.findLast((one) => one !== undefined && isUnexplained(one));
+      if (confirmed === undefined) {
+        this.#unstable += 1;
+        this.#options.progress(`script ${prepared.script.seed} is unstable`);
+        if (last) this.#note(prepared.script, last);
+        continue;
+      }
+      unexplained += 1;
+      this.#note(prepared.script, confirmed);
+      await this.#reduce(prepared.script, confirmed, unexplained <= MAX_SHRUNK);
+    }
+    return unexplained;
+  }
+
+  async #reduce(script: Script, comparison: Comparison, worthIt: boolean): Promise<void> {
+    const { progress } = this.#options;
+    const difference = comparison.differences.at(-1) as Difference;
+    let minimal: Script = { ...script, steps: script.steps.slice(0, comparison.steps) };
+    if (this.#options.shrink && worthIt) {
+      const op = script.steps[difference.step]?.op;
+      minimal = await shrink(minimal, {
+        concurrency: 6,
+        fails: async (candidate) => {
+          const reference = await this.#reference(candidate);
+          if (!reference.isClear) return false;
+          const again = await this.#tryCompare({ script: candidate, reference });
+          const last = again && isUnexplained(again) ? again.differences.at(-1) : undefined;
+          return last !== undefined && candidate.steps[last.step]?.op === op;
+        },
+      });
+      const again = await this.#tryCompare({
+        script: minimal,
+        reference: await this.#reference(minimal),
+      });
+      const last = again?.differences.at(-1) ?? difference;
+      progress(tell(minimal, last));
+    } else {
+      progress(tell(minimal, difference));
+    }
+    const noted = this.#differences.findLastIndex((one) => one.script === script.seed);
+    const known = this.#differences[noted];
+    if (known) this.#differences[noted] = { ...known, minimal: minimal.steps };
+  }
+
+  #note(script: Script, comparison: Comparison): void {
+    this.#steps += comparison.steps;
+    for (const difference of comparison.differences) {
+      this.#differences.push({ script: script.seed, ...difference });
+    }
+  }
+
+  /** The script of an index, or a variant of it without ambiguous moments. */
+  async #prepare(index: number): Promise<Prepared> {
+    const { seed, only, steps } = this.#options;
+    const first = only ?? scriptSeed(seed, index);
+    for (let variant = 0; variant < MAX_VARIANTS; variant++) {
+      const script = generate((first + variant) >>> 0, { steps });
+      const reference = await this.#reference(script);
+      if (reference.isClear) return { script, reference };
+    }
+    throw new Error(`no variant of script ${first} is without ambiguous moments`);
+  }
+
+  #reference(script: Script): Promise<Reference> {
+    const { unitMs, host } = this.#options;
+    return referenceOf(script, { unitMs, traits: host.traits });
+  }
+
+  /** Runs it on the server; `undefined` if that was too late to say anything. */
+  async #tryCompare({ script, reference }: Prepared): Promise<Comparison | undefined> {
+    const { host, unitMs } = this.#options;
+    const { traits } = host;
+    const storage = script.seed % 4 === 0 ? "file" : "memory";
+    const world = host.world(script, { unitMs, storage });
+    try {
+      return await compare(
+        { world, script, unitMs, traits },
+        reference.entries,
+        (step, expected, actual) => explain(traits.version, step, { expected, actual }),
+      );
+    } catch (error) {
+      if (error instanceof TooLate) return undefined;
+      throw error;
+    } finally {
+      await world.close();
+    }
+  }
+}
+
+/** A difference as text, with the line that shows it again. */
+function tell(script: Script, difference: Difference): string {
+  const { seed, dedupWindow, steps } = script;
+  return [
+    `script ${seed} differs; npm run differential -- --only ${seed}`,
+    ...(dedupWindow === undefined ? [] : [`  dedup window of ${dedupWindow} units`]),
+    ...steps.map(
+      (step, index) => `  ${index === difference.step ? ">" : " "} ${JSON.stringify(step)}`,
+    ),
+    `  expected ${JSON.stringify(difference.expected)}`,
+    `  actual   ${JSON.stringify(difference.actual)}`,
+  ].join("\n");
+}
+
+function isUnexplained({ differences }: Comparison): boolean {
+  return differences.some(({ rule }) => rule === undefined);
+}
+
+async function inParallel<T>(
+  items: readonly T[],
+  concurrency: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < items.length) await work(items[next++] as T);
+  };
+  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, lane));
+}

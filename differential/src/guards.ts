@@ -1,0 +1,136 @@
+import type { Step } from "./script.ts";
+
+// What is sent and not awaited (a settle, the giving back of a close) needs a moment on a server. The
+// reference puts a step that would see whether it was quick into the next tick; the other run follows.
+
+/** What a step has to do with others of its tick. */
+interface Concerns {
+  /** What must not have been touched in this tick. */
+  readonly needs?: readonly string[];
+  /** What is still on its way when the step has resolved. */
+  readonly touches?: readonly string[];
+  /** How long it takes on a server, in parts of a tick's {@link BUDGET}. */
+  readonly cost?: number;
+}
+
+/** What all steps of a tick may cost together. */
+const BUDGET = 14;
+/** Touched by what may have to do with anything. */
+const ALL = "*";
+
+/** Decides in which tick a step can be run. */
+export class Ticks {
+  readonly #touched = new Map<string, number>();
+  readonly #durables = new Map<string, string>();
+  #tick = 0;
+  #spent = 0;
+
+  /** The tick of a step, given the one before. */
+  place(step: Step): number {
+    if (step.op === "wait") {
+      this.#next(step.ticks);
+      return this.#tick;
+    }
+    const { needs = [], touches = [], cost = 1 } = this.#concernsOf(step);
+    const mustWait = [...needs, ALL].some((what) => this.#touched.get(what) === this.#tick);
+    if (mustWait || this.#spent + cost > BUDGET) this.#next(1);
+    this.#spent += cost;
+    for (const what of touches) this.#touched.set(what, this.#tick);
+    return this.#tick;
+  }
+
+  #next(ticks: number): void {
+    this.#tick += ticks;
+    this.#spent = 0;
+  }
+
+  #concernsOf(step: Step): Concerns {
+    switch (step.op) {
+      case "closeBus":
+        // What is still under way would or would not come before the end.
+        if (this.#spent > 0) this.#next(1);
+        return { touches: [ALL], cost: 5 };
+      case "openBus":
+        return { touches: [ALL], cost: 5 };
+      case "restartServer":
+        return { touches: [ALL] };
+      case "notify":
+      case "publish":
+        return { touches: ["live"] };
+      case "hear":
+      case "unlisten":
+        // A small buffer must have overflowed before it is looked at.
+        return { needs: ["live"] };
+      case "poll": {
+        const what = `durable ${step.durable}`;
+        return { needs: [what], touches: [what], cost: 3 };
+      }
+      case "subscribe": {
+        const what = `durable ${step.durable ?? step.name}`;
+        this.#durables.set(step.name, what);
+        return { needs: [what], touches: [what], cost: 2 };
+      }
+      case "unsubscribe": {
+        const what = this.#durables.get(step.name) ?? "";
+        return { needs: [what], touches: [what], cost: 2 };
+      }
+      case "settle":
+        return {
+          touches: [this.#durables.get(step.owner) ?? `durable ${step.owner}`],
+        };
+      case "deleteDurable": {
+        const what = `durable ${step.durable}`;
+        return { needs: [what], touches: [what], cost: 2 };
+      }
+      case "dead": {
+        const what = `${step.kind} ${step.owner}`;
+        return { needs: [what], touches: step.verb === "replay" ? [what] : [], cost: 2 };
+      }
+      case "job":
+        return { touches: [`queue ${step.queue}`] };
+      case "claim": {
+        const what = `queue ${step.queue}`;
+        return { needs: [what], touches: [what], cost: 2 };
+      }
+      case "purge":
+      case "deleteQueue":
+      case "pause":
+      case "resume": {
+        const what = `queue ${step.queue}`;
+        return { needs: [what], touches: [what], cost: 2 };
+      }
+      case "ensureBucket":
+      case "deleteBucket":
+      case "watch":
+      case "race":
+        return { touches: ["values"], cost: 2 };
+      case "unwatch":
+        return { needs: ["values"] };
+      case "put":
+      case "create":
+      case "cas":
+      case "delete":
+        return { touches: ["values"] };
+      case "unserve":
+      case "serve":
+        return { needs: [`rpc ${step.name}`], touches: [`rpc ${step.name}`] };
+      case "bad":
+      case "enqueue":
+      case "enqueueMany":
+      case "get":
+      case "history":
+      case "join":
+      case "keys":
+      case "lease":
+      case "leaseCall":
+      case "listen":
+      case "request":
+      case "requestMany":
+      case "stats":
+      case "take":
+      case "wait":
+      case "watched":
+        return {};
+    }
+  }
+}

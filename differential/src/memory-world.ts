@@ -1,0 +1,107 @@
+import { MemoryServer } from "@busbar/bus-memory";
+import {
+  type Bus,
+  BusError,
+  type Clock,
+  type KvStore,
+  openBus,
+  type PutOptions,
+  VirtualClock,
+} from "@busbar/core";
+import type { Script } from "./script.ts";
+import type { Traits, World } from "./world.ts";
+
+/** Changes a bus; to plant mistakes in tests. */
+export type Wrap = (bus: Bus) => Bus;
+
+/** How a {@link MemoryWorld} is made. */
+export interface MemoryWorldOptions {
+  readonly script: Script;
+  readonly unitMs: number;
+  readonly traits: Traits;
+  readonly wrap?: Wrap | undefined;
+}
+
+/** The simulator on virtual time, with what a server version lacks by declaration. */
+export class MemoryWorld implements World {
+  readonly clock: VirtualClock = new VirtualClock();
+  /** Times, by the virtual clock, at which something ran out. */
+  readonly firedAtMs: number[] = [];
+  readonly #server: MemoryServer;
+  readonly #options: MemoryWorldOptions;
+  readonly #buses: Bus[] = [];
+
+  constructor(options: MemoryWorldOptions) {
+    this.#options = options;
+    this.#server = new MemoryServer({ seed: 1, clock: this.#watchedClock() });
+  }
+
+  async openBus(): Promise<Bus> {
+    const { script, unitMs, traits, wrap } = this.#options;
+    const { dedupWindow } = script;
+    const bus = await openBus({
+      backend: "memory",
+      server: this.#server,
+      maxPayloadBytes: traits.maxPayloadBytes,
+      ...(dedupWindow !== undefined && { dedupWindowMs: Math.round(dedupWindow * unitMs) }),
+    });
+    this.#buses.push(bus);
+    const limited = withTraits(bus, traits);
+    return wrap ? wrap(limited) : limited;
+  }
+
+  async restartServer(): Promise<void> {
+    // What is stored stays, and deadlines go on: there is nothing to do.
+  }
+
+  async close(): Promise<void> {
+    for (const bus of this.#buses) await bus.close({ drainMs: 0 });
+  }
+
+  /** The clock, which remembers what fires. */
+  #watchedClock(): Clock {
+    const { clock, firedAtMs } = this;
+    return {
+      now: () => clock.now(),
+      monotonic: () => clock.monotonic(),
+      sleep: (delayMs, options) => clock.sleep(delayMs, options),
+      setTimer: (callback, delayMs) =>
+        clock.setTimer(() => {
+          firedAtMs.push(clock.monotonic());
+          callback();
+        }, delayMs),
+    };
+  }
+}
+
+/** A TTL of a single value is refused, or rounded up, as declared in the capabilities. */
+function withTraits(bus: Bus, traits: Traits): Bus {
+  const check = (options: PutOptions | undefined): void => {
+    if (options?.ttlMs === undefined || traits.keyTtl) return;
+    throw new BusError("UNSUPPORTED", `${traits.version} has no TTL of single keys`);
+  };
+  const { kv } = bus;
+  return override(bus, {
+    kv: override(kv, {
+      put: async (...args) => {
+        check(args[3]);
+        return kv.put(...args);
+      },
+      create: async (...args) => {
+        check(args[3]);
+        return kv.create(...args);
+      },
+    } satisfies Partial<KvStore>),
+  });
+}
+
+/** An object with some of its parts replaced; all others see the original as `this`. */
+export function override<T extends object>(original: T, parts: Partial<T>): T {
+  return new Proxy(original, {
+    get: (target, name) => {
+      if (Object.hasOwn(parts, name)) return Reflect.get(parts, name) as unknown;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
