@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { DeadLetterStore } from "../../../src/engine/dead-letter-store.ts";
 import { Queue } from "../../../src/engine/queue.ts";
 import { noLostJobs, type ProcessContext, type World } from "../../../src/index.ts";
-import { every, finding, plant } from "./planted.ts";
+import { every, finding, plant, plantLeases } from "./planted.ts";
 import { finalVerdict, Story, verdict } from "./story.ts";
 
 /** Claims, and settles each job in its own way. */
@@ -122,22 +122,7 @@ describe("noLostJobs finds in the engine", () => {
   });
 
   it("a lease that ends too early", async () => {
-    const short = <Request extends { readonly leaseMs: number }>(request: Request): Request => ({
-      ...request,
-      leaseMs: request.leaseMs / 2,
-    });
-    plant(Queue.prototype, "claim", (right) => {
-      return function early(this: Queue, request) {
-        return right.call(this, short(request));
-      };
-    });
-    plant(Queue.prototype, "wait", (right) => {
-      return function early(this: Queue, waiter) {
-        const { request } = waiter;
-        const grant = waiter.grant.bind(waiter);
-        right.call(this, Object.assign(waiter, { request: short(request), grant }));
-      };
-    });
+    plantLeases(Queue.prototype, (request) => ({ ...request, leaseMs: request.leaseMs / 2 }));
     expect(await finding(checkers, twoWorkers)).toMatch(/without a cause: the lease of w\d .* ran/);
   });
 });

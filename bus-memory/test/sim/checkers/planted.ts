@@ -1,4 +1,6 @@
 import { onTestFinished } from "vitest";
+import type { JobTerm } from "../../../src/engine/job-term.ts";
+import type { ClaimRequest, Queue } from "../../../src/engine/queue.ts";
 import { type Checker, simulate, type SimulationError, type World } from "../../../src/index.ts";
 
 /** Puts a bug in the place of a method of the engine until the test is over. */
@@ -11,6 +13,29 @@ export function plant<Target extends object, Name extends keyof Target>(
   target[name] = bug(right);
   onTestFinished(() => {
     target[name] = right;
+  });
+}
+
+/** Bends every claim of a queue, at once or after a wait: what it asks for, and what it gets. */
+export function plantLeases(
+  queue: Queue,
+  asked: (request: ClaimRequest) => ClaimRequest,
+  got: (leases: JobTerm[]) => JobTerm[] = (leases) => leases,
+): void {
+  plant(queue, "claim", (right) => {
+    return function bent(this: Queue, request) {
+      return got(right.call(this, asked(request)));
+    };
+  });
+  plant(queue, "wait", (right) => {
+    return function bent(this: Queue, waiter) {
+      const grant = waiter.grant.bind(waiter);
+      const request = asked(waiter.request);
+      right.call(
+        this,
+        Object.assign(waiter, { request, grant: (leases: JobTerm[]) => grant(got(leases)) }),
+      );
+    };
   });
 }
 
