@@ -11,6 +11,7 @@ import { memoryBench } from "./memory/bench.ts";
 import { natsBench } from "./nats/bench.ts";
 import { Profiler } from "./profile.ts";
 import { isMet, type Report, toJson, toTable } from "./report.ts";
+import { simulatorBench } from "./simulator/bench.ts";
 
 const DEFAULT_ROUNDS = 5;
 
@@ -50,6 +51,12 @@ withCommonOptions(program.command("memory"))
   .description("the embedded bus: rates, and the cost per operation by what is queued")
   .action(async ({ rounds, only, ...options }: CommonOptions) => {
     await publish(await memoryBench({ rounds, only, progress }), { rounds, ...options });
+  });
+
+withCommonOptions(program.command("simulator"))
+  .description("the simulator: operations per second, and the seeds of the demo workload")
+  .action(async ({ rounds, only, ...options }: CommonOptions) => {
+    await publish(await simulatorBench({ rounds, only, progress }), { rounds, ...options });
   });
 
 await program.parseAsync();

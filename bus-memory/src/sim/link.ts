@@ -60,6 +60,13 @@ export interface Leg {
   readonly lost: () => void;
 }
 
+/** What arrives at one moment. */
+interface Packet {
+  readonly atMs: number;
+  readonly epoch: number;
+  readonly legs: Leg[];
+}
+
 /**
  * The connection of one process to the server. Each direction keeps its order, as a TCP connection
  * does, unless something overtakes by a fault.
@@ -76,6 +83,10 @@ export class Link {
   #epoch = 0;
   #broken: AbortController | undefined;
   readonly #watchers = new Set<(isUp: boolean) => void>();
+  readonly #packets: Record<"out" | "back", Packet | undefined> = {
+    out: undefined,
+    back: undefined,
+  };
   #lastOutMs = 0;
   #lastBackMs = 0;
 
@@ -308,11 +319,27 @@ export class Link {
     if (atMs < lastMs && !draws.chance(`${name}/reorder`, faults.reorder)) atMs = lastMs;
     if (direction === "out") this.#lastOutMs = Math.max(atMs, lastMs);
     else this.#lastBackMs = Math.max(atMs, lastMs);
+    this.#pack(direction, leg, atMs);
+  }
+
+  /** What arrives at the same moment arrives together, as from one read of a socket. */
+  #pack(direction: "out" | "back", leg: Leg, atMs: number): void {
+    const open = this.#packets[direction];
     const epoch = this.#epoch;
+    if (open?.atMs === atMs && open.epoch === epoch) {
+      open.legs.push(leg);
+      return;
+    }
+    const packet: Packet = { atMs, epoch, legs: [leg] };
+    this.#packets[direction] = packet;
+    const { world } = this.#parts;
     world.setTimer(() => {
-      if (this.#epoch === epoch) leg.arrive();
-      else leg.lost();
-    }, atMs - nowMs);
+      if (this.#packets[direction] === packet) this.#packets[direction] = undefined;
+      for (const { arrive, lost } of packet.legs) {
+        if (this.#epoch === epoch) arrive();
+        else lost();
+      }
+    }, atMs - world.monotonic());
   }
 }
 
