@@ -45,10 +45,23 @@ export function apply(state: KvState, operation: KvOperation): KvState | undefin
   return { value, revision, floor: revision, isAny: false };
 }
 
+/** Whether it may change what is there. */
+export function isWrite({ kind, outcome }: KvOperation): boolean {
+  return kind !== "get" && outcome !== "conflict";
+}
+
 /** Whether it writes whatever is there. */
 export function isBlind({ kind, outcome, expected }: KvOperation): boolean {
   return (
     outcome !== "conflict" && (kind === "put" || (kind === "delete" && expected === undefined))
+  );
+}
+
+/** Whether two states allow the same. */
+export function isSame(one: KvState, other: KvState): boolean {
+  const { value, revision, floor, isAny } = other;
+  return (
+    one.value === value && one.revision === revision && one.floor === floor && one.isAny === isAny
   );
 }
 

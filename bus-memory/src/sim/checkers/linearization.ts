@@ -1,4 +1,4 @@
-import { apply, isBlind, type KvOperation, type KvState } from "./kv-model.ts";
+import { apply, isBlind, isSame, isWrite, type KvOperation, type KvState } from "./kv-model.ts";
 
 /** What the search for an order found. */
 export type Linearization =
@@ -95,6 +95,11 @@ class Search {
     this.#steps += 1;
     const state = apply(frame.state, operation);
     if (state === undefined) return;
+    if (!isWrite(operation) && isSame(state, frame.state)) {
+      // What it saw is there: nothing is won by letting it wait.
+      frame.next = frame.candidates.length;
+      frame.isWithUnknown = false;
+    }
     frame.chosen = index;
     this.#isDone[index] = 1;
     this.#done += 1;
