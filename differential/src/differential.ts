@@ -2,6 +2,7 @@ import { systemClock } from "@busbar/core";
 import { type Comparison, compare, type Difference } from "./execute.ts";
 import { generate, scriptSeed } from "./generator/generate.ts";
 import type { NatsHost } from "./nats-world.ts";
+import { Pace } from "./pace.ts";
 import { type Reference, referenceOf } from "./reference.ts";
 import { explain } from "./rules.ts";
 import { TooLate } from "./run.ts";
@@ -15,7 +16,7 @@ export interface DifferentialOptions {
   readonly scripts: number;
   /** Steps of each script before its last look at everything. Default: 20 to 60. */
   readonly steps?: number | undefined;
-  /** How many scripts run at a time. */
+  /** Most scripts that run at a time. */
   readonly concurrency: number;
   /** The length of a tick in milliseconds. */
   readonly unitMs: number;
@@ -42,7 +43,7 @@ export interface DifferentialReport {
   readonly differences: readonly ScriptDifference[];
   /** How many scripts differ for no known reason. */
   readonly unexplained: number;
-  /** Scripts that differed, or came too late, under load, and did not when they ran alone. */
+  /** Scripts that differed, or came too late, and did not when they were run again. */
   readonly unstable: number;
   /** Runs that were repeated because the machine was too slow. */
   readonly late: number;
@@ -56,9 +57,8 @@ interface Prepared {
 
 /** How many variants of a script are tried until one has no ambiguous moment. */
 const MAX_VARIANTS = 200;
-/** How often a script that comes too late is run again, with ever fewer beside it. */
-const LATE_ROUNDS = 5;
-const CONFIRMED_AT_A_TIME = 3;
+/** Few enough that nobody is late. */
+const CONFIRMED_AT_A_TIME = 10;
 /** How many differences are shrunk; the others are likely to be the same. */
 const MAX_SHRUNK = 5;
 
@@ -96,34 +96,31 @@ export class Differential {
 
   /** The scripts with a difference that no rule explains, or that were late to the end. */
   async #runAll(indexes: readonly number[]): Promise<Prepared[]> {
+    const { concurrency, progress } = this.#options;
+    const pace = new Pace({ clock: systemClock, atMost: concurrency });
     const suspects: Prepared[] = [];
-    let waiting = indexes;
-    let concurrency = Math.min(this.#options.concurrency, Math.max(1, indexes.length));
-    for (let round = 1; waiting.length > 0; round++) {
-      const late: number[] = [];
-      let done = 0;
-      await inParallel(waiting, concurrency, async (index) => {
-        const prepared = await this.#prepare(index);
-        const comparison = await this.#tryCompare(prepared);
-        done += 1;
-        if (done % 500 === 0) this.#options.progress(`${done} of ${waiting.length} scripts`);
-        if (comparison === undefined && round < LATE_ROUNDS) late.push(index);
-        else if (comparison === undefined || isUnexplained(comparison)) suspects.push(prepared);
-        else this.#note(prepared.script, comparison);
-      });
-      this.#late += late.length;
-      waiting = late;
-      concurrency = Math.max(1, Math.floor(concurrency / 2));
-      if (late.length > 0) this.#options.progress(`${late.length} came too late: again`);
-    }
+    let done = 0;
+    const never = await pace.run(indexes, async (index) => {
+      const prepared = await this.#prepare(index);
+      const comparison = await this.#tryCompare(prepared);
+      if (comparison === undefined) return false;
+      if (isUnexplained(comparison)) suspects.push(prepared);
+      else this.#note(prepared.script, comparison);
+      done += 1;
+      if (done % 500 === 0) {
+        progress(`${done} of ${indexes.length} scripts, ${pace.limit} at a time`);
+      }
+      return true;
+    });
+    for (const index of never) suspects.push(await this.#prepare(index));
+    this.#late = pace.late;
     return suspects;
   }
 
-  /** Runs suspects alone, twice; what does not come again was the machine's fault. */
+  /** Runs suspects again, twice; what does not come again was the machine's fault. */
   async #confirm(suspects: readonly Prepared[]): Promise<number> {
     let unexplained = 0;
     const runs = new Map<Prepared, (Comparison | undefined)[]>();
-    // Not many at a time: nobody is late then.
     await inParallel(suspects, CONFIRMED_AT_A_TIME, async (prepared) => {
       const first = await this.#tryCompare(prepared);
       runs.set(prepared, [first, await this.#tryCompare(prepared)]);
@@ -202,7 +199,7 @@ export class Differential {
   async #tryCompare({ script, reference }: Prepared): Promise<Comparison | undefined> {
     const { host, unitMs } = this.#options;
     const { traits } = host;
-    const storage = script.seed % 4 === 0 ? "file" : "memory";
+    const storage = script.seed % 8 === 0 ? "file" : "memory";
     const world = host.world(script, { unitMs, storage });
     try {
       return await compare(

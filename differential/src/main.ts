@@ -29,7 +29,7 @@ const program = new Command("differential")
   .option("--scripts <n>", "how many scripts", wholeNumber, 100)
   .option("--seed <n>", "seed of the run; default: a fresh one", wholeNumber)
   .option("--steps <n>", "steps of each script; default: 20 to 60", wholeNumber)
-  .option("--concurrency <n>", "how many scripts run at a time", wholeNumber, 24)
+  .option("--concurrency <n>", "most scripts that run at a time", wholeNumber, 128)
   .option("--unit <ms>", "length of a tick in milliseconds", wholeNumber, 400)
   .option("--server-bin <path>", "the nats-server to start; default: the newest that is found")
   .addOption(
