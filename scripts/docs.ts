@@ -7,13 +7,14 @@ import { caseGroups, renderCases } from "./docs/case-lists.ts";
 import { renderCode } from "./docs/code-block.ts";
 import { renderErrors } from "./docs/error-table.ts";
 import { renderMutants } from "./docs/mutant-table.ts";
+import { renderParityRules } from "./docs/parity-table.ts";
 import { sampleBlocks, sampleReport } from "./docs/report-samples.ts";
 import { renderReportFields, renderReportSchema } from "./docs/report-schema.ts";
 import { simulateBlocks } from "./docs/simulate-blocks.ts";
 
 // Fills the parts of the documentation that are known better elsewhere: the cases of the suite, what
-// each backend says that it can do, the error codes, the mutants, the reports and their schema, code
-// from files. `--check` changes nothing and fails if a page is out of date.
+// each backend says that it can do, the error codes, the mutants, the rules of parity, the reports and
+// their schema, code from files. `--check` changes nothing and fails if a page is out of date.
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const CONTRACTS = "docs/contracts.md";
@@ -22,6 +23,7 @@ const PAGES = [
   CONTRACTS,
   "docs/capabilities.md",
   "docs/mutants.md",
+  "docs/parity.md",
   "docs/reports.md",
   "docs/testing-your-code.md",
   "docs/write-a-backend.md",
@@ -30,6 +32,7 @@ const SCHEMA = "conformance-tests/report.schema.json";
 
 const check = process.argv.includes("--check");
 const buses = await readBuses();
+const nats = buses.map(({ name }) => name).filter((name) => name.startsWith("nats-server"));
 const renderers: Readonly<Record<string, Renderer>> = {
   cases: renderCases,
   code: renderCode,
@@ -37,6 +40,7 @@ const renderers: Readonly<Record<string, Renderer>> = {
   skipped: () => renderSkipped(buses),
   errors: renderErrors,
   mutants: renderMutants,
+  "parity-rules": () => renderParityRules(nats),
   "report-fields": renderReportFields,
   ...sampleBlocks(await sampleReport()),
 };
