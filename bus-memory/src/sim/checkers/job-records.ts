@@ -21,6 +21,8 @@ export interface JobRecord {
   maxAttempts: number | undefined;
   /** Whether an enqueue was answered with its id. */
   isTold: boolean;
+  /** Whether it may stand for two that are alike: one that a crash has lost, and one after it. */
+  mayBeTwo: boolean;
   /** Whether somebody may have removed it. */
   isExcused: boolean;
   /** Grows with every job. */
@@ -197,7 +199,8 @@ export class JobRecords {
     record.content = content;
     this.#lost.delete(`${id}\n${content}`);
     record.fromMs = fromMs;
-    record.toMs = Math.min(record.toMs, atMs);
+    record.toMs = isOther ? atMs : Math.min(record.toMs, atMs);
+    record.mayBeTwo ||= isOther && record === known;
     return record;
   }
 
@@ -231,6 +234,7 @@ export class JobRecords {
       content: undefined,
       maxAttempts: undefined,
       isTold: false,
+      mayBeTwo: false,
       isExcused: false,
       ordinal: this.#counts.jobs,
       executions: 0,

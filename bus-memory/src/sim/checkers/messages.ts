@@ -21,6 +21,8 @@ export interface MessageRecord {
   content: string | undefined;
   /** Whether a publish was answered with its sequence. */
   isTold: boolean;
+  /** Whether it may stand for two that are alike: one that a crash has lost, and one after it. */
+  mayBeTwo: boolean;
 }
 
 interface OpenPublish {
@@ -138,7 +140,8 @@ export class Messages {
     record.content = content;
     record.messageId = messageId;
     record.fromMs = open.atMs;
-    record.toMs = Math.min(record.toMs, atMs);
+    record.toMs = isOther ? atMs : Math.min(record.toMs, atMs);
+    record.mayBeTwo ||= isOther && isSame;
     this.#lost.get(sequence)?.delete(content as string);
     record.isTold = true;
     return phantom(this.#origins.made(call, [String(sequence)]));
@@ -159,6 +162,7 @@ export class Messages {
       toMs,
       content: undefined,
       isTold: false,
+      mayBeTwo: false,
     };
     this.#records.set(sequence, record);
     return record;

@@ -124,7 +124,7 @@ class NoLostJobs implements CountingChecker {
     const most = record.maxAttempts ?? facts.maxAttempts ?? Number.POSITIVE_INFINITY;
     record.executions += 1;
     // One that was lost and enqueued again may have its id and its content.
-    const isAnew = this.#records.mayBeLost(record);
+    const isAnew = record.mayBeTwo || this.#records.mayBeLost(record);
     if (attempt > most || (!isAnew && record.executions > most * (1 + record.replays))) {
       return `${job}: attempt ${attempt}, execution ${record.executions}, of at most ${most}, at ${execution.process}`;
     }
@@ -185,7 +185,8 @@ class NoLostJobs implements CountingChecker {
         `queue ${queue}: dead letter ${id} has another payload or other headers than its job`,
       );
     }
-    const isAnew = record.replays > 0 || this.#records.mayBeLost(record);
+    const { replays, mayBeTwo } = record;
+    const isAnew = replays > 0 || mayBeTwo || this.#records.mayBeLost(record);
     if (done?.settle === "ack" && !isAnew && !this.#mayBeForgotten(record)) {
       wrong.push(`queue ${queue}: job ${id} was acked for good and is in the dead letters`);
     }

@@ -117,7 +117,7 @@ class NoLostMessages implements CountingChecker {
     if (count > consumer.maxDeliveries) return `${where}: at most ${consumer.maxDeliveries}`;
     const { done, replays } = passage;
     // One that was lost and published again may have its sequence and its content.
-    const isAnew = replays > 0 || this.#messages.mayBeLost(record);
+    const isAnew = replays > 0 || record.mayBeTwo || this.#messages.mayBeLost(record);
     if (!isAnew && passage.counts.has(count)) return `${where}: this count came before`;
     passage.counts.add(count);
     const isForgotten = done === undefined || this.#losses.settle(done.fromMs, done.toMs);

@@ -309,4 +309,21 @@ describe("noLostJobs, what it says of", () => {
     expect(checker.counts).toMatchObject({ lostWrites: 1 });
     expect(await finalVerdict(noLostJobs(), crashed(150))).toMatchObject([/of 1 jobs/]);
   });
+
+  it("a job like one that a crash has lost: it may be done again", () => {
+    const twice = (lostWritesMs: number): Story => {
+      const story = new Story();
+      story.error(story.call("p", "jobs.enqueue", "q", { payload: "x" }), "TIMEOUT");
+      const ack = { asked: { id: "1", fence: 1, confirm: true } };
+      given(story).at(10).did("w", "job.ack", "q", ack);
+      story.at(20).fault("server", "serverCrash", { lostWritesMs }).at(100);
+      story.did("p", "jobs.enqueue", "q", {
+        asked: { payload: "x" },
+        got: { id: "1", duplicate: false },
+      });
+      return given(story, { fence: 2 });
+    };
+    expect(verdict(noLostJobs(), twice(50))).toBeUndefined();
+    expect(verdict(noLostJobs(), twice(0))).toMatch(/was done for good/);
+  });
 });

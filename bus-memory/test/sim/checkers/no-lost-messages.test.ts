@@ -291,6 +291,27 @@ describe("noLostMessages, what it says of", () => {
     expect(verdict(noLostMessages(), again(150))).toMatch(/two publishes/);
   });
 
+  it("a message like one that a crash has lost: it may be delivered and settled again", async () => {
+    const twice = (lostWritesMs: number): Story => {
+      const story = subscribed("all");
+      story.error(story.call("p", "pubsub.publish", "s", { payload: "x" }), "TIMEOUT");
+      settled(delivered(story).at(10), "message.ack", { confirm: true });
+      story.at(20).fault("server", "serverCrash", { lostWritesMs });
+      story.at(100).did("p", "pubsub.publish", "s", {
+        asked: { payload: "x" },
+        got: { sequence: 1, duplicate: false },
+      });
+      return settled(delivered(story), "message.ack", { confirm: true });
+    };
+    expect(verdict(noLostMessages(), twice(50))).toBeUndefined();
+    expect(verdict(noLostMessages(), twice(0))).toMatch(/came before/);
+    // What a crash loses later may be the one that is there.
+    const later = twice(50).at(110).fault("server", "serverCrash", { lostWritesMs: 50 });
+    expect(await finalVerdict(noLostMessages(), delivered(later, { deliveryCount: 2 }))).toEqual(
+      [],
+    );
+  });
+
   it("a dead letter that was replayed: its deliveries begin anew", () => {
     const replayed = (story: Story) =>
       delivered(story.did("p", "deadLetters.replay", "d", { asked: { id: "1" } }));

@@ -117,7 +117,7 @@ describe("orderPerSubject, what it says of", () => {
     for (const end of ends) {
       const checker = orderPerSubject();
       expect(verdict(checker, reversed(end(shared().at(5))))).toBeUndefined();
-      expect(checker.counts).toEqual({ inOrder: 1, givenBack: 1 });
+      expect(checker.counts).toEqual({ inOrder: 1, givenBack: 1, afterLoss: 0 });
     }
     // What was published after it was given back was not in that buffer.
     const later = publish(publish(subscribed(subscribed(new Story(), "r"), "q"), 3), 4);
@@ -133,6 +133,26 @@ describe("orderPerSubject, what it says of", () => {
     expect(verdict(orderPerSubject(), reversed(story.fault("server", "serverCrash")))).toMatch(
       WRONG,
     );
+  });
+
+  it("a crash that lost writes: their sequences may be given again", () => {
+    const story = (crashAtMs: number, lostWritesMs: number) => {
+      const one = publish(publish(subscribed(new Story(), "r"), 1).at(50), 2);
+      deliver(one, "r", 2).at(crashAtMs).fault("server", "serverCrash", { lostWritesMs });
+      return deliver(publish(one.at(1_000), 1), "r", 1);
+    };
+    const checker = orderPerSubject();
+    expect(verdict(checker, story(100, 60))).toBeUndefined();
+    expect(checker.counts).toMatchObject({ inOrder: 1, afterLoss: 1 });
+    expect(verdict(orderPerSubject(), story(100, 0))).toMatch(WRONG);
+    // The message that came last was safe by then.
+    expect(verdict(orderPerSubject(), story(200, 60))).toMatch(WRONG);
+    // The lost one arrives late, when its sequence was given again.
+    const late = publish(publish(subscribed(new Story(), "r"), 1), 2).at(10);
+    publish(publish(late.fault("server", "serverCrash", { lostWritesMs: 50 }).at(20), 1), 2);
+    expect(verdict(orderPerSubject(), reversed(late, 30))).toBeUndefined();
+    const after = publish(publish(late, 3), 4).at(40);
+    expect(verdict(orderPerSubject(), deliver(deliver(after, "r", 4), "r", 3))).toMatch(/4/);
   });
 
   it("a subscription whose answer was lost: the server may have filled its buffer", () => {
