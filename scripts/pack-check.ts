@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 
 // What a user gets is the packed archive, not the working tree: check exactly that.
-const PACKAGES = ["core", "bus-memory", "bus-nats", "conformance-tests"];
+const PACKAGES = ["core", "bus-memory", "bus-nats", "conformance-tests", "coordination"];
 const CHECKS = [
   ["publint", "run", "--strict"],
   ["attw", "--profile", "esm-only", "--pack"],

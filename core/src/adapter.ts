@@ -64,4 +64,5 @@ export {
 } from "./resolve.ts";
 export { type IncomingRequest, RpcExecutor, type RpcOutcome } from "./rpc-executor.ts";
 export { StatusHub } from "./status-hub.ts";
+export { invalidPayload, schemaIssues } from "./typed/invalid.ts";
 export { compilePattern, hasWildcard, matchesSubject } from "./subject.ts";

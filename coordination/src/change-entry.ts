@@ -1,0 +1,48 @@
+import {
+  type Clock,
+  errorCode,
+  type Random,
+  type SchemaInput,
+  type SchemaOutput,
+  type StandardSchemaV1,
+  type TypedBucket,
+  type TypedEntry,
+} from "@busbar/core";
+
+/** How {@link changeEntry} waits between attempts. */
+export interface ChangeParts {
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** Among writers of one key one gets through in each round, so this many of them get through at once. */
+const ATTEMPTS = 64;
+const MAX_PAUSE_MS = 50;
+
+/**
+ * Reads a value, changes it and writes it back if nobody else wrote meanwhile; else again, up to 64
+ * times, with random pauses of up to 50 ms. `change` gives `undefined` where nothing is to be written.
+ * @returns the entry that is there then; `undefined` if there was none
+ * @throws BusError `CONFLICT` if others were always faster, and what `change` throws
+ */
+export async function changeEntry<Schema extends StandardSchemaV1>(
+  bucket: TypedBucket<Schema>,
+  key: string,
+  change: (
+    entry: TypedEntry<SchemaOutput<Schema>>,
+  ) => (SchemaInput<Schema> & SchemaOutput<Schema>) | undefined,
+  { clock, random }: ChangeParts,
+): Promise<TypedEntry<SchemaOutput<Schema>> | undefined> {
+  for (let attempt = 1; ; attempt++) {
+    const entry = await bucket.get(key);
+    if (entry === undefined) return undefined;
+    const value = change(entry);
+    if (value === undefined) return entry;
+    try {
+      return { ...entry, value, revision: await bucket.cas(key, value, entry.revision) };
+    } catch (error) {
+      if (errorCode(error) !== "CONFLICT" || attempt >= ATTEMPTS) throw error;
+      await clock.sleep(random.next() * Math.min(MAX_PAUSE_MS, attempt));
+    }
+  }
+}
