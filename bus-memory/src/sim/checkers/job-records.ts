@@ -103,6 +103,11 @@ export class JobRecords {
     }
   }
 
+  /** The server has crashed, and may have lost writes. */
+  crashed(): void {
+    this.#origins.crashed();
+  }
+
   /** An operation on queues or dead letters begins. */
   called({ op, about: queue, call, atMs, data }: TraceEvent): undefined {
     if (op === "deadLetters.replay" || op === "deadLetters.discard") {

@@ -10,13 +10,14 @@ interface Crash {
 export class Losses {
   readonly #crashes: Crash[] = [];
 
-  /** Looks at every event. */
-  event({ type, op, atMs, data }: TraceEvent): void {
-    if (type !== "fault" || op !== "serverCrash") return;
+  /** Looks at every event. @returns whether it is a crash that may lose writes */
+  event({ type, op, atMs, data }: TraceEvent): boolean {
+    if (type !== "fault" || op !== "serverCrash") return false;
     const { lostSettlesMs = 0, lostWritesMs = 0 } = data as Partial<Crash>;
     if (lostSettlesMs > 0 || lostWritesMs > 0) {
       this.#crashes.push({ atMs, lostSettlesMs, lostWritesMs });
     }
+    return lostWritesMs > 0;
   }
 
   /** Whether a settle that was taken in between the two times may be forgotten. */

@@ -64,6 +64,11 @@ export class Messages {
     return this.#records.get(sequence);
   }
 
+  /** The server has crashed, and may have lost writes. */
+  crashed(): void {
+    this.#origins.crashed();
+  }
+
   /** A publish begins. */
   called({ about: subject, call, atMs, data }: TraceEvent): void {
     const facts = data as unknown as PublishFacts;

@@ -57,7 +57,7 @@ class NoLostJobs implements CountingChecker {
 
   event(event: TraceEvent): string | undefined {
     const { type, op } = event;
-    this.#losses.event(event);
+    if (this.#losses.event(event)) this.#records.crashed();
     const change = this.#executions.event(event);
     if (change) return this.#changed(change, event);
     if (op.startsWith("jobs.") || op.startsWith("deadLetters.")) {

@@ -61,7 +61,7 @@ class NoLostMessages implements CountingChecker {
 
   event(event: TraceEvent): string | undefined {
     const { type, op } = event;
-    this.#losses.event(event);
+    if (this.#losses.event(event)) this.#messages.crashed();
     this.#consumers.event(event);
     switch (type) {
       case "deliver":

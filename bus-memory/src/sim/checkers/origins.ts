@@ -58,6 +58,11 @@ export class Origins {
     return this.#tooMany(content) === undefined;
   }
 
+  /** A crash may have lost what has arrived: it may be stored, and arrive, once more. */
+  crashed(): void {
+    this.#strangers.clear();
+  }
+
   #close(call: number): string | undefined {
     const contents = this.contents(call);
     this.#open.delete(call);

@@ -326,4 +326,16 @@ describe("noLostJobs, what it says of", () => {
     expect(verdict(noLostJobs(), twice(50))).toBeUndefined();
     expect(verdict(noLostJobs(), twice(0))).toMatch(/was done for good/);
   });
+
+  it("an enqueue that is sent again after a crash has lost it: it may be given twice", () => {
+    const story = (lostWritesMs: number): Story => {
+      const begun = new Story();
+      begun.call("p", "jobs.enqueue", "q", { payload: "x", dedupKey: "k" });
+      given(begun, { id: "2" }).at(10).fault("server", "serverCrash", { lostWritesMs });
+      return given(begun.at(20));
+    };
+    expect(verdict(noLostJobs(), story(50))).toBeUndefined();
+    expect(verdict(noLostJobs(), story(0))).toMatch(/no process enqueued it/);
+    expect(verdict(noLostJobs(), given(story(50), { id: "3" }))).toMatch(/no process enqueued it/);
+  });
 });

@@ -312,6 +312,18 @@ describe("noLostMessages, what it says of", () => {
     );
   });
 
+  it("a publish that is sent again after a crash has lost it: it may arrive twice", () => {
+    const story = (lostWritesMs: number): Story => {
+      const begun = subscribed("all");
+      begun.call("p", "pubsub.publish", "s", { payload: "x", messageId: "m" });
+      delivered(begun, { sequence: 2 }).at(10).fault("server", "serverCrash", { lostWritesMs });
+      return delivered(begun.at(20));
+    };
+    expect(verdict(noLostMessages(), story(50))).toBeUndefined();
+    expect(verdict(noLostMessages(), story(0))).toMatch(/no process published it/);
+    expect(verdict(noLostMessages(), delivered(story(50), { sequence: 3 }))).toMatch(/no process/);
+  });
+
   it("a dead letter that was replayed: its deliveries begin anew", () => {
     const replayed = (story: Story) =>
       delivered(story.did("p", "deadLetters.replay", "d", { asked: { id: "1" } }));
