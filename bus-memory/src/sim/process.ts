@@ -54,7 +54,7 @@ export type ProcessState = "running" | "paused" | "killed" | "ended";
  *
  * States: *running* -> `pause()` -> *paused* -> `resume()` -> *running*;
  * *running*, *paused* -> `kill()` -> *killed* -> `restart()` -> *running*, with a new bus;
- * *running* -> its code returns, or `stop()` -> *ended*.
+ * *running*, *paused* -> `stop()` -> *ended*. Code that returns leaves it running: what it serves goes on.
  *
  * Killed code stops where it waits: no `finally` runs, nothing is given back.
  */
