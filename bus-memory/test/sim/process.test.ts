@@ -63,6 +63,7 @@ describe("a process", () => {
       const reply = await world.process("other").bus.rpc.request("hello", "x");
       expect(toText(reply.payload)).toBe("x");
       process.kill();
+      await world.sleep(1);
       const asked = world.bus.rpc.request("hello", "x");
       await expect(asked).rejects.toMatchObject({ code: "NO_RESPONDERS" });
     });
