@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 
 /**
  * Adds up what a run of the checks found. Each argument is one step, `name=exit code` or
- * `name=exit code=report`, the report being JSON of vitest or of the conformance command. Prints
- * a line for each step and, last, `N passed, N failed`.
+ * `name=exit code=report`, the report being JSON of vitest, of the conformance command or of the
+ * differential one. Prints a line for each step and, last, `N passed, N failed`.
  */
 interface Totals {
   readonly passed: number;
@@ -19,8 +19,19 @@ interface VitestReport {
   }[];
 }
 
+interface DifferentialReport {
+  readonly scripts: number;
+  readonly unexplained: number;
+}
+
 function readReport(path: string): Totals {
-  const report = JSON.parse(readFileSync(path, "utf8")) as Totals | VitestReport;
+  const report = JSON.parse(readFileSync(path, "utf8")) as
+    | Totals
+    | VitestReport
+    | DifferentialReport;
+  if ("unexplained" in report) {
+    return { passed: report.scripts - report.unexplained, failed: report.unexplained };
+  }
   if (!("testResults" in report)) return report;
   // A file that fails outside of its tests, on import for one, has no failed test to be counted.
   const broken = report.testResults.filter(
