@@ -20,7 +20,7 @@ export {
   type Spell,
 } from "./sim/faults.ts";
 export { type Exploration, explore, type ExploreOptions } from "./sim/explore.ts";
-export type { ParkedCall } from "./sim/link.ts";
+export type { Waiting } from "./sim/link.ts";
 export type { ProcessContext, ProcessMain, ProcessState, SimProcess } from "./sim/process.ts";
 export type { RunCounts } from "./sim/recorder.ts";
 export {

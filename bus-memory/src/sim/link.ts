@@ -38,12 +38,17 @@ export interface LinkParts {
   readonly recorder: Recorder;
 }
 
-/** A call whose end the process waits for. */
-export interface ParkedCall {
+/** What a process waits for: the end of a call, or the next item of a stream. */
+export interface Waiting {
+  /** As in `TraceEvent.op`, of the call or of the delivery. */
   readonly op: string;
   readonly about: string;
   /** The world's time when it began. */
   readonly sinceMs: number;
+}
+
+/** A call whose end the process waits for. */
+export interface ParkedCall extends Waiting {
   /** Ends it: nothing comes back any more. */
   abandon(error: unknown): void;
 }
@@ -78,6 +83,7 @@ export class Link {
   readonly #parts: LinkParts;
   readonly #reasons = new Set<string>();
   readonly #parked = new Map<number, ParkedCall>();
+  readonly #streams = new Set<{ readonly waiting: Waiting | undefined }>();
   #waiting: (() => void)[] = [];
   #phase: "open" | "closing" | "closed" = "open";
   #epoch = 0;
@@ -151,9 +157,16 @@ export class Link {
     }
   }
 
+  /** The process may wait for a stream. @returns what ends that */
+  join(stream: { readonly waiting: Waiting | undefined }): () => void {
+    this.#streams.add(stream);
+    return () => this.#streams.delete(stream);
+  }
+
   /** What the process waits for. */
-  get parked(): Iterable<ParkedCall> {
-    return this.#parked.values();
+  get parked(): Iterable<Waiting> {
+    const streams = [...this.#streams].map(({ waiting }) => waiting);
+    return [...this.#parked.values(), ...streams.filter((one) => one !== undefined)];
   }
 
   get gate(): Gate {

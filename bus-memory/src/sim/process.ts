@@ -1,7 +1,7 @@
 import type { Bus, Clock, Random } from "@busbar/core";
 import type { MemoryBus } from "../memory-bus.ts";
 import type { Gate } from "./gate.ts";
-import type { Link, ParkedCall } from "./link.ts";
+import type { Link, Waiting } from "./link.ts";
 import type { ProcessClock } from "./process-clock.ts";
 import type { SimBus } from "./sim-bus.ts";
 
@@ -101,7 +101,7 @@ export class SimProcess {
   }
 
   /** What it waits for. */
-  get parked(): Iterable<ParkedCall> {
+  get parked(): Iterable<Waiting> {
     return this.#state === "killed" ? [] : this.#life.link.parked;
   }
 

@@ -148,6 +148,8 @@ class SimWatch implements KvWatch {
     this.#inner = inner;
     // A watch resumes after the last revision it has got: nothing of it is lost.
     this.#stream = new SimStream<KvEvent, KvEvent>(link, inner[Symbol.asyncIterator]() as never, {
+      op: "kv.event",
+      about: bucket,
       lossy: false,
       ahead: MAX_AHEAD,
       whileDown: "wait",

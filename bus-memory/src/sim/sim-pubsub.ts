@@ -119,7 +119,7 @@ export class SimPubsub implements Pubsub {
       this.#link.deliver({ arrive, lost }, "dropDelivery");
     };
     const inner = await this.#link.request(call, () => this.#inner.listen(subject, options, carry));
-    return new SimListener(this.#link, inner);
+    return new SimListener(this.#link, inner, subject);
   }
 
   deleteDurable(durable: string): Promise<boolean> {
@@ -163,6 +163,8 @@ class SimSubscription implements Subscription {
     if (link.isDown) inner.suspend();
     this.#unwatch = link.watch((isUp) => (isUp ? inner.resume() : inner.suspend()));
     this.#stream = new SimStream<Message, Message>(link, inner[Symbol.asyncIterator]() as never, {
+      op: "message",
+      about: names.consumer,
       lossy: true,
       ahead: 0,
       whileDown: "wait",
@@ -215,10 +217,12 @@ class SimSubscription implements Subscription {
 class SimListener implements Listener {
   readonly #link: Link;
   readonly #inner: Listener;
+  readonly #pattern: string;
 
-  constructor(link: Link, inner: Listener) {
+  constructor(link: Link, inner: Listener, pattern: string) {
     this.#link = link;
     this.#inner = inner;
+    this.#pattern = pattern;
   }
 
   get dropped(): number {
@@ -230,7 +234,10 @@ class SimListener implements Listener {
     const inner = this.#inner[Symbol.asyncIterator]() as AsyncIterator<LiveMessage, undefined>;
     return {
       next: async () => {
+        const waiting = { op: "live", about: this.#pattern, sinceMs: recorder.nowMs };
+        const leave = this.#link.join({ waiting });
         const result = await gate.through(inner.next());
+        leave();
         if (!result.done) {
           const { subject, payload } = result.value;
           recorder.delivered(name, "live", subject, () => ({ payload: digest(payload) }));

@@ -51,6 +51,8 @@ export class SimRpc implements RequestReply {
       [Symbol.asyncIterator]: () => {
         const inner = this.#inner.requestMany(subject, own, options)[Symbol.asyncIterator]();
         const stream = new SimStream<Reply, Reply>(link, inner as never, {
+          op: "reply",
+          about: subject,
           lossy: true,
           ahead: MAX_AHEAD,
           whileDown: "lose",

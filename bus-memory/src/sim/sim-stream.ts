@@ -1,7 +1,10 @@
-import type { Link } from "./link.ts";
+import type { Link, Waiting } from "./link.ts";
 
 /** How a {@link SimStream} brings what comes from the server to the process. */
 export interface StreamRules<Inner, Outer> {
+  /** What it gives, as in `TraceEvent.op`, and of what: for failures. */
+  readonly op: string;
+  readonly about: string;
   /** Whether a fault may lose something on its way; else it is brought again. */
   readonly lossy: boolean;
   /** How many are brought before the process asks for them. */
@@ -30,7 +33,10 @@ export class SimStream<Inner, Outer> {
   readonly #link: Link;
   readonly #inner: AsyncIterator<Inner, undefined>;
   readonly #rules: StreamRules<Inner, Outer>;
+  readonly #leave: () => void;
   #readers: Reader<Outer>[] = [];
+  /** Since when the readers wait. */
+  #sinceMs = 0;
   #arrived: Inner[] = [];
   /** How many the inner iterator was asked for that have not arrived. */
   #asked = 0;
@@ -46,7 +52,14 @@ export class SimStream<Inner, Outer> {
     this.#link = link;
     this.#inner = inner;
     this.#rules = rules;
+    this.#leave = link.join(this);
     this.#fill();
+  }
+
+  /** What a process waits for, if one does. */
+  get waiting(): Waiting | undefined {
+    const { op, about } = this.#rules;
+    return this.#readers.length === 0 ? undefined : { op, about, sinceMs: this.#sinceMs };
   }
 
   /** The next one, as the process gets it. */
@@ -54,6 +67,7 @@ export class SimStream<Inner, Outer> {
     return new Promise((resolve, reject) => {
       this.#readers.push({ resolve, reject });
       this.#give();
+      if (this.#readers.length === 1) this.#sinceMs = this.#link.recorder.nowMs;
       this.#fill();
     });
   }
@@ -61,6 +75,7 @@ export class SimStream<Inner, Outer> {
   /** Nothing arrives any more: whoever waits is told so, what has arrived goes back. */
   end(): void {
     this.#isEnded = true;
+    this.#leave();
     for (const inner of this.#arrived.splice(0)) this.#rules.returned?.(inner);
     this.#give();
   }
@@ -96,6 +111,7 @@ export class SimStream<Inner, Outer> {
     const told = (): void => {
       this.#asked -= 1;
       this.#isOver = true;
+      this.#leave();
       this.#failure ??= failure;
       this.#give();
     };

@@ -206,7 +206,8 @@ class Run {
     } catch (error) {
       if (error instanceof SimulationError) throw error;
       const what = error instanceof Error ? error.message : String(error);
-      throw this.error(what.startsWith("deadlock:") ? "deadlock" : by, what, error);
+      const stuck = /^deadlock: (.*)/s.exec(what)?.[1];
+      throw this.error(stuck === undefined ? by : "deadlock", stuck ?? what, error);
     }
   }
 
