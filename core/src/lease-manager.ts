@@ -217,7 +217,11 @@ class HeldLease implements Lease, Owned {
   }
 
   async stop(): Promise<{ abandoned: number }> {
-    await this.release();
+    const isHeld = this.#state === "held";
+    const released = this.release();
+    // It was not the holder who gave it up: whatever it still does, it does without the lease.
+    if (isHeld) this.#lost.abort(closedError("the bus"));
+    await released;
     return { abandoned: 0 };
   }
 

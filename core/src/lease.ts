@@ -31,7 +31,10 @@ export interface Lease extends AsyncDisposable {
   readonly owner: string;
   /** Until when it stands, by this process's wall clock, in milliseconds since the Unix epoch. */
   readonly expiresAtMs: number;
-  /** Aborts when the lease is lost (with `LEASE_LOST` as reason); not on `release()`. */
+  /**
+   * Aborts when the lease is lost (with `LEASE_LOST` as reason), and when its bus closes, which gives
+   * it back (with `CLOSED`); not on `release()`.
+   */
   readonly lost: AbortSignal;
   /**
    * Renews for another TTL.

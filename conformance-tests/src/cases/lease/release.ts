@@ -1,9 +1,11 @@
+import { errorCode } from "@busbar/core";
 import { checkCode, checkEqual } from "../../assert.ts";
 import type { ConformanceCase } from "../../case.ts";
 import { checkAtOnce, later, range } from "../jobs/timing.ts";
 import {
   acquire,
   acquireTimed,
+  BUCKET,
   checkFencesGrow,
   checkFree,
   checkHeld,
@@ -118,6 +120,22 @@ export const releaseCases: readonly ConformanceCase[] = [
       checkEqual(elapsedMs <= 8 * toleranceMs, true, `eight hand-overs took ${elapsedMs} ms`);
       checkFencesGrow(fences, "fences");
       checkEqual(fences.length, 9, "grants");
+    },
+  },
+  {
+    id: "LS-REL-006",
+    title: "A bus that closes aborts `lost` of what it gives back; a release does not",
+    contract: "lease",
+    level: "L1",
+    async run(context) {
+      const other = await context.open();
+      const given = await other.kv.lease(BUCKET, "given", { ttlMs: LONG_MS });
+      const signals = { given: given.lost, held: (await acquire(other, LONG_MS)).lost };
+      await given.release();
+      await other.close({ drainMs: 0 });
+      checkEqual(signals.given.aborted, false, "lost of the one that was released");
+      checkEqual(signals.held.aborted, true, "lost of the one that the bus gave back");
+      checkEqual(errorCode(signals.held.reason), "CLOSED", "the code of its reason");
     },
   },
 ];
