@@ -1,3 +1,4 @@
+export { Permits, type PermitsOptions } from "./permits/permits.ts";
 export type {
   JsonValue,
   Some,
