@@ -9,6 +9,7 @@ export const SCHEDULE: readonly string[] = [
   "slowFor",
   "skew",
   "drift",
+  "sign",
 ];
 
 /** What begins after a time, and lasts. */

@@ -247,9 +247,15 @@ export class Link {
     const { recorder, gate, name } = this.#parts;
     const number = recorder.call(name, call);
     // Nothing can be under way: the caller may as well hear what the server says.
-    if (this.isInstant && !this.isDown && !this.#chance("dropSettle")) {
+    if (this.isInstant && !this.isDown) {
+      if (this.#chance("dropSettle")) {
+        recorder.done(name, call, { number, value: undefined, facts: undefined });
+        return undefined;
+      }
+      const sent = run();
+      this.maybeTwice(run, "dropSettle");
       return gate.through(
-        run().then(
+        sent.then(
           () => recorder.done(name, call, { number, value: undefined, facts: undefined }),
           (error: unknown) => {
             recorder.failed(name, call, { number, error });

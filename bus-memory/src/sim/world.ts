@@ -336,5 +336,5 @@ export class World {
 /** From `-most` to `most`; 0 is the quiet choice. */
 function around(draws: Draws, label: string, most: number): number {
   const size = draws.between(label, 0, most);
-  return draws.chance(`${label}/sign`, 0.5) ? -size : size;
+  return size > 0 && draws.chance(`${label}/sign`, 0.5) ? -size : size;
 }
