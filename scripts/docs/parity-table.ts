@@ -10,7 +10,15 @@ export function renderParityRules(servers: readonly string[]): string {
     ...versions.map((version) => (rule.appliesTo(version) ? "yes" : "")),
     rule.what,
     rule.why,
-    rule.contract,
+    `[${rule.contract}](contracts.md#${anchorOf(rule.contract)})`,
   ]);
   return markdownTable(["Rule", ...versions, "What differs", "Why", "Left open by"], rows);
+}
+
+/** The address of a heading on its page. */
+function anchorOf(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replaceAll(/[^\w -]/g, "")
+    .replaceAll(" ", "-");
 }

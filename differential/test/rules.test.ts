@@ -1,0 +1,37 @@
+import { readFile } from "node:fs/promises";
+import { describe, expect, it } from "vitest";
+import { RULES } from "../src/rules.ts";
+
+const CONTRACTS = new URL("../../docs/contracts.md", import.meta.url);
+/** One of each generation that is tested. */
+const VERSIONS = ["2.9.10", "2.10.27", "2.15.1"];
+
+describe("RULES", () => {
+  it("have ids of their own", () => {
+    const ids = RULES.map(({ id }) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const id of ids) expect(id).toMatch(/^[a-z]+(-[a-z]+)*$/);
+  });
+
+  it("name the part of the contracts that leaves it open", async () => {
+    const page = await readFile(CONTRACTS, "utf8");
+    const headings = [...page.matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading);
+    for (const { id, contract } of RULES) expect(headings, id).toContain(contract);
+  });
+
+  it("apply to a version that is tested", () => {
+    for (const rule of RULES) {
+      expect(
+        VERSIONS.some((version) => rule.appliesTo(version)),
+        rule.id,
+      ).toBe(true);
+    }
+  });
+
+  it("say what differs and why, in sentences", () => {
+    for (const { id, what, why } of RULES) {
+      expect(what, id).toMatch(/^[A-Z].*\.$/s);
+      expect(why, id).toMatch(/^[A-Z].*\.$/s);
+    }
+  });
+});
