@@ -342,6 +342,7 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
       held.remove(this);
       throw this.#lostError();
     }
+    link.checkOpen();
     if (!link.connected) {
       throw new BusError(
         "DISCONNECTED",

@@ -23,6 +23,7 @@ export const API = {
   subjectsOverlap: 10_065,
   wrongLastSequence: 10_071,
   wrongLastSequenceConstant: 10_164,
+  wrongLastMessageId: 10_070,
   storeFailed: 10_077,
   maxConsumers: 10_026,
   messageTooLarge: 10_054,

@@ -83,6 +83,7 @@ export class NatsJobQueue implements JobQueue, Owned {
     jobs: readonly Job[],
     options: EnqueueOptions = {},
   ): Promise<EnqueueResult[]> {
+    this.#check(queue);
     const resolved = jobs.map((job) => this.#resolve(queue, job));
     const timeoutMs = resolveTimeout(options.timeoutMs);
     const results: (EnqueueResult | undefined)[] = resolved.map(() => undefined);
@@ -124,7 +125,8 @@ export class NatsJobQueue implements JobQueue, Owned {
     await this.#queues.ensureLevel(state, 0);
     await this.#queues.ensureLoaded(state);
     const { api } = this.#context;
-    const [consumers, entries, dead, paused] = await Promise.all([
+    const [info, consumers, entries, dead, paused] = await Promise.all([
+      api.streamInfo(state.stream),
       Promise.all(state.levels.map((priority) => api.consumerInfo(state.stream, `p${priority}`))),
       this.#ledger.list("job", queue),
       this.deadLetters.count(queue),
@@ -144,8 +146,10 @@ export class NatsJobQueue implements JobQueue, Owned {
     let delayed = 0;
     let delayedUnseen = 0;
     let givenBack = 0;
+    const first = info?.state.first_seq ?? 0;
     for (const { freeAtMs, priority = 0, sequence } of entries) {
-      if (freeAtMs === undefined) continue;
+      // What was purged while a worker had it may be given back all the same.
+      if (freeAtMs === undefined || sequence < first) continue;
       const seen = (seenUpTo.get(priority) ?? 0) >= sequence;
       if (freeAtMs > now) {
         delayed += 1;

@@ -97,6 +97,11 @@ export class Link {
     return this.#features;
   }
 
+  /** @throws BusError `CLOSED` once nothing can be sent any more */
+  checkOpen(): void {
+    if (this.#closed) throw closedError("the bus");
+  }
+
   /** Calls `callback` after every reconnect. Returns how to stop that. */
   onReconnect(callback: () => void): () => void {
     this.#onReconnect.add(callback);

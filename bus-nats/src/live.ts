@@ -181,8 +181,8 @@ class NatsListener implements Listener, Owned {
     // A stream without a prefix shares its subjects with everything else on the server.
     if (prefix === "" && /^(?:\$|_INBOX\.|busbar\.)/.test(message.subject)) return;
     const { headers } = message;
-    // A dead letter that one durable gets again is no news.
-    if (headers?.has(H.replayFor)) return;
+    // A dead letter that one durable gets again is no news, nor is a question for a message id.
+    if (headers?.has(H.replayFor) || headers?.has(H.expectedLastMsgId)) return;
     this.#mailbox.push({
       subject: message.subject.slice(prefix.length),
       payload: ownBytes(message.data),

@@ -141,6 +141,7 @@ export class NatsMessage implements Message {
         { details: { sequence: this.sequence, deliveryCount: this.deliveryCount } },
       );
     }
+    link.checkOpen();
     if (!link.connected) {
       throw new BusError(
         "DISCONNECTED",

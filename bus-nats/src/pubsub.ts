@@ -34,13 +34,16 @@ import { API, apiCode } from "./errors.ts";
 import { Ledger } from "./ledger.ts";
 import type { Live } from "./live.ts";
 import { NatsSubscription, type SubscriptionTools } from "./subscription.ts";
-import { encodeHeaders, field, H } from "./wire/headers.ts";
+import { encodeHeaders, H } from "./wire/headers.ts";
 import { millis, nanos } from "./wire/jetstream-api.ts";
 
 type Wanted = Partial<ConsumerConfig> & { readonly name: string };
 
 /** How long an ephemeral consumer outlives a client that went away without a word. */
 const EPHEMERAL_LIFE_MS = 300_000;
+/** No message has it: ids have no spaces. */
+const NO_MESSAGE_ID = "not an id";
+const QUESTION_TIMEOUT_MS = 5_000;
 
 /** Pubsub on one JetStream stream: the namespace's own, or one the configuration binds to. */
 export class NatsPubsub implements Pubsub {
@@ -274,20 +277,34 @@ export class NatsPubsub implements Pubsub {
   ): Promise<PublishAck> {
     const code = apiCode(error);
     if (code !== API.wrongLastSequence && code !== API.wrongLastSequenceConstant) throw error;
-    if (messageId !== undefined) {
-      // Newer servers look at the expectation first. What followed the expected message is ours, if
-      // an earlier try was accepted.
-      const { api } = this.#context;
-      const next = await api.nextOn(this.#stream, expected + 1, this.#prefix + subject);
-      if (next && field(next.message.headers, H.msgId) === messageId) {
-        return { sequence: next.sequence, duplicate: true };
-      }
-    }
+    // Newer servers look at the expectation before the message id.
+    const first = messageId === undefined ? undefined : await this.#firstOf(messageId, subject);
+    if (first) return first;
     // The server says the current sequence in the text of its error.
     const current = /sequence: (?<sequence>\d+)/.exec((error as Error).message)?.groups?.[
       "sequence"
     ];
     throw sequenceConflict(subject, expected, Number(current ?? Number.NaN));
+  }
+
+  /** The message that was stored with an id: asked by a publish that is not stored otherwise. */
+  async #firstOf(messageId: string, subject: string): Promise<PublishAck | undefined> {
+    try {
+      return await this.#context.api.publish({
+        subject: this.#prefix + subject,
+        payload: "",
+        headers: encodeHeaders({}, [
+          [H.msgId, messageId],
+          [H.expectedLastMsgId, NO_MESSAGE_ID],
+        ]),
+        timeoutMs: QUESTION_TIMEOUT_MS,
+        what: `message id ${messageId}`,
+        idempotent: true,
+      });
+    } catch (error) {
+      if (apiCode(error) === API.wrongLastMessageId) return undefined;
+      throw error;
+    }
   }
 }
 

@@ -186,12 +186,15 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
   #onDelivery(message: Msg): void {
     const receivedAt = this.link.clock.monotonic();
     const info = parseAckSubject(message.reply as string);
-    if (this.#closing !== undefined || this.#stalled) {
+    const isLate = this.#closing !== undefined || this.#stalled;
+    // Whether one that comes late was the last one allowed is seen all the same: else nobody would
+    // find it dead who only looks in.
+    if (isLate && info.deliveries <= this.#target.options.maxDeliveries) {
       this.#late.push({ raw: message, info });
       return;
     }
     if (info.deliveries === 1 && this.#intake === undefined) {
-      this.#accept(message, info, receivedAt, undefined);
+      void this.#accept(message, info, receivedAt, undefined);
       return;
     }
     this.#intakeSize += 1;
@@ -228,15 +231,35 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     info: DeliveryInfo,
     receivedAt: number,
     entry: StoredLedgerEntry | undefined,
-  ): void {
-    const { options, toSubject } = this.#target;
+  ): Promise<void> | undefined {
+    const { options } = this.#target;
     const replayFor = field(raw.headers, H.replayFor);
     if (replayFor !== undefined && replayFor !== options.durable) {
       // A dead letter that somebody else gets again.
       this.link.outbox.publish(raw.reply as string, ACK);
       this.#fill();
-      return;
+      return undefined;
     }
+    const message = this.#delivery(raw, info, receivedAt, entry);
+    // The last allowed delivery ended without a settle.
+    if (message.deliveryCount > options.maxDeliveries) return this.bury(message, "max deliveries");
+    if (this.#closing !== undefined || this.#stalled) {
+      this.#late.push({ raw, info });
+      return undefined;
+    }
+    this.#buffered.add(message);
+    this.#mailbox.push(message);
+    this.#armWaits(message.deadline - message.waitMs * GIVE_BACK_BEFORE);
+    return undefined;
+  }
+
+  #delivery(
+    raw: Msg,
+    info: DeliveryInfo,
+    receivedAt: number,
+    entry: StoredLedgerEntry | undefined,
+  ): NatsMessage {
+    const { options, toSubject } = this.#target;
     const { backoffMs } = options;
     const waitMs = backoffMs[Math.min(info.deliveries, backoffMs.length) - 1] ?? options.ackWaitMs;
     const message = new NatsMessage(this, raw, {
@@ -247,28 +270,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
       deadline: receivedAt + waitMs,
     });
     if (entry) this.#entries.set(message, entry);
-    if (this.#closing !== undefined || this.#stalled) {
-      this.#late.push({ raw, info });
-      return;
-    }
-    if (message.deliveryCount > options.maxDeliveries) {
-      void this.#buryExhausted(message);
-      return;
-    }
-    this.#buffered.add(message);
-    this.#mailbox.push(message);
-    this.#armWaits(message.deadline - message.waitMs * GIVE_BACK_BEFORE);
-  }
-
-  /** The last allowed delivery ended without a settle. */
-  async #buryExhausted(message: NatsMessage): Promise<void> {
-    this.#inHand.add(message);
-    try {
-      await this.bury(message, "max deliveries");
-    } catch (error) {
-      this.#onIntakeError(error);
-    }
-    this.settled(message);
+    return message;
   }
 
   #hand(message: NatsMessage): void {
@@ -316,7 +318,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     const buffered = this.#mailbox.drain();
     for (const message of buffered) this.#buffered.delete(message);
     try {
-      await this.#pulls.drain();
+      await this.#drainPulls();
       await this.#giveBack([...buffered, ...this.#late.splice(0)]);
     } catch (error) {
       this.#onIntakeError(error);
@@ -348,7 +350,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     for (const message of buffered) this.#buffered.delete(message);
     const { clock } = this.link;
     // Late deliveries still come in until the server knows that nobody wants them.
-    await within(clock, Promise.all([this.#pulls.drain(), this.#intake]), 1_000);
+    await within(clock, this.#drainPulls(), 1_000);
     const unseen = [...buffered, ...this.#late.splice(0)];
     await within(clock, this.#giveBack(unseen), 2_000);
     if (this.#inHand.size > 0 && drainMs > 0) {
@@ -364,6 +366,12 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     }
     this.#tools.context.lifecycle.remove(this);
     return { abandoned: this.#inHand.size };
+  }
+
+  /** Takes in what the server had sent before it knew that nothing is wanted. */
+  async #drainPulls(): Promise<void> {
+    await this.#pulls.drain();
+    await this.#intake;
   }
 
   /** Gives back what no program saw: at once, in order, and without using up a delivery. */

@@ -10,6 +10,8 @@ import { ServerTime } from "./server-time.ts";
 const MAX_DUPLICATE_WINDOW_MS = 120_000;
 /** How long the trace of a key whose TTL is over stays, so that watches hear of it. */
 const EXPIRY_MARKER_MS = 3_600_000;
+/** The same where several values of a key are kept: the server makes a shorter TTL as long as this. */
+const HISTORY_EXPIRY_MARKER_MS = 1_000;
 
 /** What is known of a bucket. */
 export interface Bucket {
@@ -128,6 +130,7 @@ export class Buckets {
     const { names, config, link } = this.#context;
     const name = names.bucket(bucket);
     const { messageTtl, consumerDefaultLimit } = link.features;
+    const markerMs = history > 1 ? HISTORY_EXPIRY_MARKER_MS : EXPIRY_MARKER_MS;
     const duplicateMs = ttlMs > 0 ? Math.min(ttlMs, MAX_DUPLICATE_WINDOW_MS) : undefined;
     return {
       name: names.bucketStream(name),
@@ -149,7 +152,7 @@ export class Buckets {
       // Cannot be added later, so every bucket has it where the server can do it.
       ...(messageTtl ? { allow_msg_ttl: true } : {}),
       // The end of a bucket's own TTL is not watched; that of a single value is.
-      ...(messageTtl && ttlMs === 0 ? { subject_delete_marker_ttl: nanos(EXPIRY_MARKER_MS) } : {}),
+      ...(messageTtl && ttlMs === 0 ? { subject_delete_marker_ttl: nanos(markerMs) } : {}),
     };
   }
 }

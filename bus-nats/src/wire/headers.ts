@@ -5,6 +5,7 @@ import { headers as emptyHeaders, type MsgHdrs } from "@nats-io/transport-node";
 export const H = {
   msgId: "Nats-Msg-Id",
   expectedLastSubjectSequence: "Nats-Expected-Last-Subject-Sequence",
+  expectedLastMsgId: "Nats-Expected-Last-Msg-Id",
   stream: "Nats-Stream",
   subject: "Nats-Subject",
   sequence: "Nats-Sequence",
