@@ -1,5 +1,5 @@
 import type { DeadLetter, DeadLetterPage, DeadLetters, ListDeadLettersOptions } from "@busbar/core";
-import { checkName, resolveLimit } from "@busbar/core/adapter";
+import { checkName, checkPageCursor, resolveLimit } from "@busbar/core/adapter";
 import type { BusContext } from "./bus-context.ts";
 import type { DeadLetterStore, StoredDeadLetter } from "./engine/dead-letter-store.ts";
 
@@ -28,6 +28,7 @@ export class MemoryDeadLetters<Origin> implements DeadLetters {
   async list(owner: string, options: ListDeadLettersOptions = {}): Promise<DeadLetterPage> {
     const store = this.#owner(owner)?.deadLetters;
     const limit = resolveLimit(options.limit, 100, 1_000);
+    if (options.after !== undefined) checkPageCursor(options.after);
     if (store === undefined) return { entries: [], next: undefined };
     const { letters, next } = store.page(options.after, limit);
     return { entries: letters.map((letter) => this.#show(owner, letter)), next };

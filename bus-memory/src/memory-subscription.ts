@@ -95,22 +95,12 @@ export class MemorySubscription implements Subscription, Owned, MemberSink {
   }
 
   async close(options?: CloseOptions): Promise<CloseReport> {
-    const drainMs = resolveDrain(options?.drainMs, 0);
-    this.#closing ??= this.stop(drainMs);
-    return this.#closing;
+    return this.stop(resolveDrain(options?.drainMs, 0));
   }
 
-  async stop(drainMs: number): Promise<CloseReport> {
-    this.#context.tick();
-    this.#leave();
-    this.#inbox.end();
-    const member = this.#member;
-    if (member.held > 0) await this.#gate.wait(this.#context.clock, drainMs);
-    const abandoned = member.held;
-    if (this.#consumer.options.durable === undefined) {
-      this.#context.namespace.hub.removeConsumer(this.#consumer);
-    }
-    return { abandoned };
+  stop(drainMs: number): Promise<CloseReport> {
+    this.#closing ??= this.#stop(drainMs);
+    return this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -131,6 +121,19 @@ export class MemorySubscription implements Subscription, Owned, MemberSink {
     }
     this.#readers += 1;
     return this.#inbox.next();
+  }
+
+  async #stop(drainMs: number): Promise<CloseReport> {
+    this.#context.tick();
+    this.#leave();
+    this.#inbox.end();
+    const member = this.#member;
+    if (member.held > 0) await this.#gate.wait(this.#context.clock, drainMs);
+    const abandoned = member.held;
+    if (this.#consumer.options.durable === undefined) {
+      this.#context.namespace.hub.removeConsumer(this.#consumer);
+    }
+    return { abandoned };
   }
 
   #leave(): void {

@@ -61,6 +61,8 @@ export class MessageHub {
     const { stream } = this;
     const { journal, deadlines } = this.#context;
     const { nowMs } = deadlines;
+    // As with NATS who listens live has it before the stream decides, also what it does not store.
+    if (this.live.size > 0) this.notify(subject, payload, headers);
     if (messageId !== undefined) {
       const first = this.#dedup.find(messageId, nowMs);
       if (first !== undefined) return { sequence: first, duplicate: true };
@@ -75,7 +77,6 @@ export class MessageHub {
     if (messageId !== undefined) this.#dedup.add(messageId, sequence, nowMs);
     if (journal) this.#journalPublish(journal, sequence, messageId);
     for (const consumer of this.#interested.match(subject)) consumer.offer(sequence);
-    if (this.live.size > 0) this.notify(subject, payload, headers);
     return { sequence, duplicate: false };
   }
 
