@@ -86,6 +86,22 @@ export const statsCases: readonly ConformanceCase[] = [
     },
   },
   {
+    id: "JQ-STATS-005",
+    title: "A job that is purged while a worker has it is counted no more, given back or not",
+    contract: "jobs",
+    level: "L1",
+    async run({ bus }) {
+      await enqueueTexts(bus, ["purged", "purged too"]);
+      const jobs = await claimNow(bus, 2);
+      checkEqual(await bus.jobs.purge(QUEUE), 2, "purged");
+      await jobs[0]?.nak();
+      await jobs[1]?.nak({ delayMs: 60_000 });
+      await enqueueTexts(bus, ["new"]);
+      const { ready, delayed, leased } = await bus.jobs.stats(QUEUE);
+      checkEqual({ ready, delayed, leased }, { ready: 1, delayed: 0, leased: 0 }, "the counts");
+    },
+  },
+  {
     id: "JQ-STATS-003",
     title: "A queue that nobody used has zeros, and asking does not change that",
     contract: "jobs",

@@ -82,6 +82,21 @@ export const keyTtlCases: readonly ConformanceCase[] = [
       checkEqual(await textAt(bus, "key"), "third", "the value");
     },
   },
+  {
+    id: "KV-TTL-005",
+    title: "A ttlMs ends a value in a bucket with a history too, put or created",
+    contract: "kv",
+    level: "L2",
+    requires: [needsKeyTtl],
+    async run(context) {
+      const { bus } = context;
+      await bus.kv.ensureBucket(BUCKET, { history: 3 });
+      await bus.kv.put(BUCKET, "put", "value", { ttlMs: TTL_MS });
+      await bus.kv.create(BUCKET, "created", "value", { ttlMs: TTL_MS });
+      for (const key of ["put", "created"]) await untilGone(context, key);
+      checkEqual((await bus.kv.keys(BUCKET)).keys, [], "the keys");
+    },
+  },
 ];
 
 function untilGone(context: CaseContext, key: string): Promise<void> {

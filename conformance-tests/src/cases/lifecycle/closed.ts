@@ -218,4 +218,25 @@ export const closedCases: readonly ConformanceCase[] = [
       await listener.close();
     },
   },
+  {
+    id: "LC-CLOSED-010",
+    title: "a settle that nobody confirms rejects on a closed bus too: it would be lost",
+    contract: "lifecycle",
+    level: "L1",
+    async run(context) {
+      const { bus } = context;
+      const other = await context.open();
+      const subscription = await other.pubsub.subscribe("s", { durable: "d" });
+      for (const text of ["ack", "nak", "term"]) await bus.pubsub.publish("s", text);
+      await bus.jobs.enqueueMany("q", [{ payload: "ack" }, { payload: "nak" }]);
+      const [acked, naked, termed] = await take(subscription, 3);
+      const [done, returned] = await other.jobs.claim("q", { workerId: "w", max: 2 });
+      await other.close({ drainMs: 0 });
+      await checkCode(() => acked?.ack(), "CLOSED", "an ack");
+      await checkCode(() => naked?.nak(), "CLOSED", "a nak");
+      await checkCode(() => termed?.term(), "CLOSED", "a term");
+      await checkCode(() => done?.ack(), "CLOSED", "the ack of a job");
+      await checkCode(() => returned?.nak(), "CLOSED", "the nak of a job");
+    },
+  },
 ];

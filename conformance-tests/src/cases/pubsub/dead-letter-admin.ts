@@ -1,5 +1,5 @@
 import { type Bus, type DeadLetter, toText } from "@busbar/core";
-import { check, checkEqual, checkOptionRefused } from "../../assert.ts";
+import { check, checkCode, checkEqual, checkOptionRefused } from "../../assert.ts";
 import type { CaseContext, ConformanceCase } from "../../case.ts";
 import { deadLettersOf, takeAndNak } from "./dead-letters.ts";
 import {
@@ -75,6 +75,21 @@ export const deadLetterAdminCases: readonly ConformanceCase[] = [
       }
       const { entries } = await bus.pubsub.deadLetters.list("d", { limit: 1_000 });
       checkEqual(entries.length, 1, "entries");
+    },
+  },
+  {
+    id: "PS-DEAD-011",
+    title: "A cursor that no page gave is INVALID_ARGUMENT, also where there are no dead letters",
+    contract: "pubsub",
+    level: "L1",
+    async run({ bus }) {
+      for (const after of ["x", "", "-1", "1.5"]) {
+        const lists = [
+          () => bus.pubsub.deadLetters.list("d", { after }),
+          () => bus.jobs.deadLetters.list("q", { after }),
+        ];
+        for (const list of lists) await checkCode(list, "INVALID_ARGUMENT", `after ${after}`);
+      }
     },
   },
   {

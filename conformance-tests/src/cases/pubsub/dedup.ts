@@ -1,4 +1,4 @@
-import { errorCode } from "@busbar/core";
+import { errorCode, toText } from "@busbar/core";
 import { check, checkCode, checkEqual } from "../../assert.ts";
 import { type ConformanceCase, needsVirtualTime } from "../../case.ts";
 import {
@@ -200,6 +200,33 @@ export const dedupCases: readonly ConformanceCase[] = [
       const fixed = { messageId: "step-2", expectedLastSequence: first.sequence };
       const second = await bus.pubsub.publish("e", "step two", fixed);
       checkEqual(second.duplicate, false, "duplicate after the refused one");
+    },
+  },
+  {
+    id: "PS-EXPECT-004",
+    title: "A known message id is a duplicate, whatever the publish expects",
+    contract: "pubsub",
+    level: "L1",
+    async run({ bus }) {
+      const first = await bus.pubsub.publish("e", "one", { messageId: "id" });
+      await bus.pubsub.publish("e", "two");
+      const listener = await bus.pubsub.listen(">");
+      for (const expectedLastSequence of [0, first.sequence, first.sequence + 1_000]) {
+        const options = { messageId: "id", expectedLastSequence };
+        for (const subject of ["e", "other"]) {
+          checkEqual(
+            await bus.pubsub.publish(subject, "again", options),
+            { sequence: first.sequence, duplicate: true },
+            `a publish on ${subject} that expects ${expectedLastSequence}`,
+          );
+        }
+      }
+      await bus.pubsub.notify("end", "end");
+      // Who listens may hear what is published again, and nothing but that.
+      for await (const { payload, subject } of listener) {
+        if (subject === "end") break;
+        checkEqual(toText(payload), "again", `what was heard on ${subject}`);
+      }
     },
   },
   {
