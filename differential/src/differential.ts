@@ -7,7 +7,7 @@ import { type Reference, referenceOf } from "./reference.ts";
 import { explain } from "./rules.ts";
 import { TooLate } from "./run.ts";
 import type { Script } from "./script.ts";
-import { shrink } from "./shrink.ts";
+import { shrink, withPauses } from "./shrink.ts";
 
 /** How scripts are compared. */
 export interface DifferentialOptions {
@@ -145,10 +145,11 @@ export class Differential {
     const { progress } = this.#options;
     const difference = comparison.differences.at(-1) as Difference;
     let minimal: Script = { ...script, steps: script.steps.slice(0, comparison.steps) };
+    const { entries } = await this.#reference(minimal);
     if (this.#options.shrink && worthIt) {
       const op = script.steps[difference.step]?.op;
-      minimal = await shrink(minimal, {
-        concurrency: 6,
+      minimal = await shrink(withPauses(minimal, entries), {
+        concurrency: 12,
         fails: async (candidate) => {
           const reference = await this.#reference(candidate);
           if (!reference.isClear) return false;

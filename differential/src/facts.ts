@@ -12,8 +12,8 @@ export class Facts {
   /** Revisions of a key, in order; 0 for a removal. By bucket and key. */
   readonly byKey: Map<string, number[]> = new Map();
   readonly histories: Map<string, number> = new Map();
-  /** Keys that were given a TTL of their own, by bucket. */
-  readonly mortalKeys: Map<string, Set<string>> = new Map();
+  /** The last ticks of values with a TTL of their own, by bucket and key. */
+  readonly mortalKeys: Map<string, Map<string, number[]>> = new Map();
   /** The last fence of a lease or job. */
   readonly fences: Map<string, number> = new Map();
 
@@ -33,10 +33,10 @@ export class Facts {
     this.byKey.set(id, [...(this.byKey.get(id) ?? []), revision]);
   }
 
-  /** A value is given a TTL of its own. */
-  addMortal(bucket: string, key: string): void {
-    const keys = this.mortalKeys.get(bucket) ?? new Set<string>();
-    this.mortalKeys.set(bucket, keys.add(key));
+  /** A value is given a TTL of its own: `lastTick` is the last one in whose steps it is there. */
+  addMortal(bucket: string, key: string, lastTick: number): void {
+    const keys = this.mortalKeys.get(bucket) ?? new Map<string, number[]>();
+    this.mortalKeys.set(bucket, keys.set(key, [...(keys.get(key) ?? []), lastTick]));
   }
 
   /** A revision by the write that made it. */

@@ -22,6 +22,8 @@ const ALL = "*";
 export class Ticks {
   readonly #touched = new Map<string, number>();
   readonly #durables = new Map<string, string>();
+  /** Until which tick somebody may wait, by what for: a queue, or leases. */
+  readonly #waiters = new Map<string, number>();
   #tick = 0;
   #spent = 0;
 
@@ -44,6 +46,19 @@ export class Ticks {
     this.#spent = 0;
   }
 
+  /** Somebody waits for something that a later step may bring. */
+  #wait(what: string, units: number | undefined): void {
+    if (units === undefined) return;
+    const until = this.#tick + Math.ceil(units) + 1;
+    this.#waiters.set(what, Math.max(until, this.#waiters.get(what) ?? 0));
+  }
+
+  /** What a step brings to those who wait is with them before the next one asks for it. */
+  #around(what: string): Concerns {
+    const isWaitedFor = (this.#waiters.get(what) ?? -1) >= this.#tick;
+    return isWaitedFor ? { needs: [what], touches: [what] } : {};
+  }
+
   #concernsOf(step: Step): Concerns {
     switch (step.op) {
       case "closeBus":
@@ -58,6 +73,7 @@ export class Ticks {
       case "publish":
         return { touches: ["live"] };
       case "hear":
+      case "listen":
       case "unlisten":
         // A small buffer must have overflowed before it is looked at.
         return { needs: ["live"] };
@@ -86,12 +102,25 @@ export class Ticks {
         const what = `${step.kind} ${step.owner}`;
         return { needs: [what], touches: step.verb === "replay" ? [what] : [], cost: 2 };
       }
-      case "job":
-        return { touches: [`queue ${step.queue}`] };
+      case "enqueue":
+      case "enqueueMany":
+        return this.#around(`claims of ${step.queue}`);
+      case "job": {
+        const { needs = [], touches = [] } = this.#around(`claims of ${step.queue}`);
+        return { needs, touches: [...touches, `queue ${step.queue}`] };
+      }
       case "claim": {
         const what = `queue ${step.queue}`;
+        this.#wait(`claims of ${step.queue}`, step.wait);
         return { needs: [what], touches: [what], cost: 2 };
       }
+      case "lease": {
+        const concerns = this.#around("leases");
+        this.#wait("leases", step.wait);
+        return concerns;
+      }
+      case "leaseCall":
+        return this.#around("leases");
       case "purge":
       case "deleteQueue":
       case "pause":
@@ -115,15 +144,10 @@ export class Ticks {
       case "serve":
         return { needs: [`rpc ${step.name}`], touches: [`rpc ${step.name}`] };
       case "bad":
-      case "enqueue":
-      case "enqueueMany":
       case "get":
       case "history":
       case "join":
       case "keys":
-      case "lease":
-      case "leaseCall":
-      case "listen":
       case "request":
       case "requestMany":
       case "stats":

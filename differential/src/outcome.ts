@@ -48,8 +48,7 @@ export function errorView(
     const details: Record<string, Outcome> = {};
     for (const field of STABLE) {
       const value = error.details[field];
-      if (value !== undefined)
-        details[field] = inOrder(JSON.parse(JSON.stringify(value)) as Outcome);
+      if (value !== undefined) details[field] = inOrder(withoutTimes(value));
     }
     const { revision, sequence } = error.details;
     const current = code === "CONFLICT" ? (revision ?? sequence) : undefined;
@@ -61,6 +60,13 @@ export function errorView(
     return { error: error.name, message: error.message };
   }
   return { error: "other", message: String(error) };
+}
+
+/** The value as plain data; a wall clock's time says nothing. */
+function withoutTimes(value: unknown): Outcome {
+  return JSON.parse(JSON.stringify(value), (name, inner: unknown) =>
+    name === "timeMs" ? "a time" : inner,
+  ) as Outcome;
 }
 
 /** Lists in details are sets. */

@@ -15,9 +15,16 @@ export const WINDOW = 0.38;
 const PATIENCE = 0.3;
 /** How long the reference waits, in units, for what is under way: nothing takes time there. */
 const QUIET = 0.0005;
+/** How long a value whose TTL is over may still be there, in ticks. */
+const LATE_END = 6;
+/** How long a moment is, in units. */
+const MOMENT = 0.12;
 /** First pause between two looks at something that is not as expected yet, in milliseconds. */
 const FIRST_LOOK_MS = 2;
 const MAX_LOOK_MS = 16;
+
+/** The outcome of a step that was left out. */
+export const LEFT_OUT = "left out";
 
 /** A step was run so late that its outcome says nothing. */
 export class TooLate extends Error {}
@@ -96,6 +103,15 @@ export class Run {
     return Math.floor((timeMs - this.#startAtMs) / this.unitMs);
   }
 
+  /**
+   * Whether values with a TTL of their own may or may not have ended: one key's, or any of the bucket.
+   */
+  isEnding(bucket: string, key?: string): boolean {
+    const keys = this.facts.mortalKeys.get(bucket);
+    const ticks = key === undefined ? [...(keys?.values() ?? [])].flat() : (keys?.get(key) ?? []);
+    return ticks.some((tick) => this.tick > tick && this.tick <= tick + LATE_END);
+  }
+
   /** The start of the run by the wall clock. */
   get startAtMs(): number {
     return this.#startAtMs;
@@ -131,6 +147,16 @@ export class Run {
       if (leftMs <= 0 || (expected !== undefined && isSame(outcome, expected))) return outcome;
       await clock.sleep(Math.min(pauseMs, leftMs + 1));
     }
+  }
+
+  /** Gives a server the time to come with what nobody is to be shown, such as an exhausted message. */
+  async moment(): Promise<void> {
+    if (this.expected !== undefined) await this.world.clock.sleep(MOMENT * this.unitMs);
+  }
+
+  /** Whether a step whose outcome would be a matter of luck is left out: the reference decides. */
+  leavesOut(isLuck: boolean): boolean {
+    return this.expected === undefined ? isLuck : this.expected === LEFT_OUT;
   }
 
   /** A rule was met: something was left out because of it. */

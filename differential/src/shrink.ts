@@ -1,3 +1,4 @@
+import type { TraceEntry } from "./outcome.ts";
 import type { Script, Step } from "./script.ts";
 
 /** How a {@link shrink} is done. */
@@ -44,6 +45,21 @@ export async function shrink(script: Script, options: ShrinkOptions): Promise<Sc
     if (found < 0) return best;
     best = candidates[found] as Script;
   }
+}
+
+/** The script with the pauses between its ticks as steps: what is left out does not change them. */
+export function withPauses(script: Script, entries: readonly TraceEntry[]): Script {
+  const steps: Step[] = [];
+  let tick = 0;
+  for (const [index, step] of script.steps.entries()) {
+    const next = entries[index]?.tick ?? tick;
+    // The ids of steps are what they send: that stays as it is.
+    const id = script.steps.length + index;
+    if (step.op !== "wait" && next > tick) steps.push({ op: "wait", ticks: next - tick, id });
+    steps.push(step);
+    tick = next;
+  }
+  return { ...script, steps };
 }
 
 /** The script without `size` of its steps, the last ones first: what is behind the failure goes. */

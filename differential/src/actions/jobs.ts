@@ -1,6 +1,6 @@
 import type { ClaimedJob, ClaimOptions, Job } from "@busbar/core";
 import { type Outcome, outcomeOf } from "../outcome.ts";
-import type { Run } from "../run.ts";
+import { LEFT_OUT, type Run } from "../run.ts";
 import type { JobSpec, StepOf } from "../script.ts";
 import { bodyFrom, payloadOf } from "./payload.ts";
 import { bodyOf, byBody, jobView } from "./views.ts";
@@ -20,7 +20,7 @@ export function enqueue(run: Run, step: StepOf<"enqueue">): Promise<Outcome> {
 export function enqueueMany(run: Run, step: StepOf<"enqueueMany">): Promise<Outcome> {
   const { queue, jobs } = step;
   // Which of them a waiting claim is given is not promised.
-  if (run.waitingClaims.has(queue)) return Promise.resolve("left out");
+  if (run.leavesOut(run.waitingClaims.has(queue))) return Promise.resolve(LEFT_OUT);
   const body = (index: number): string => `${bodyFrom(step)}.${index}`;
   return outcomeOf(
     () =>
@@ -37,10 +37,11 @@ export function enqueueMany(run: Run, step: StepOf<"enqueueMany">): Promise<Outc
 
 export async function claim(run: Run, step: StepOf<"claim">): Promise<Outcome> {
   const { queue, lease, wait, name } = step;
-  if (run.waitingClaims.has(queue)) return "left out";
   const uncertain = run.openJobs(queue).size > 1;
   const waits = name !== undefined && wait !== undefined;
-  if (waits && (uncertain || run.pausedQueues.has(queue))) return "left out";
+  const isLuck =
+    run.waitingClaims.has(queue) || (waits && (uncertain || run.pausedQueues.has(queue)));
+  if (run.leavesOut(isLuck)) return LEFT_OUT;
   // Among several that come back no order is promised: then all are taken.
   const max = waits ? 1 : uncertain ? ALL : step.max;
   const options: ClaimOptions = {
@@ -95,7 +96,7 @@ export function stats(run: Run, step: StepOf<"stats">): Promise<Outcome> {
 export function pause(run: Run, step: StepOf<"pause" | "resume">): Promise<Outcome> {
   const { queue } = step;
   const op = step.op as "pause" | "resume";
-  if (run.waitingClaims.has(queue)) return Promise.resolve("left out");
+  if (run.leavesOut(run.waitingClaims.has(queue))) return Promise.resolve(LEFT_OUT);
   return outcomeOf(
     () => run.bus(step.bus).jobs[op](queue),
     () => {

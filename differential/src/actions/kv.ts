@@ -44,7 +44,7 @@ export function put(run: Run, step: StepOf<"put" | "create">): Promise<Outcome> 
   const { op, bucket, key, ttl, size } = step;
   const body = bodyFrom(step);
   const options = ttl === undefined ? {} : { ttlMs: run.ms(ttl) };
-  if (ttl !== undefined) run.facts.addMortal(bucket, key);
+  if (ttl !== undefined) run.facts.addMortal(bucket, key, Math.floor(run.tick + ttl));
   return write(run, { bucket, key, body }, () =>
     run.bus(step.bus).kv[op](bucket, key, payloadOf(run, body, size), options),
   );

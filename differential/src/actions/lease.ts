@@ -1,6 +1,6 @@
 import type { Lease } from "@busbar/core";
 import { type Outcome, outcomeOf } from "../outcome.ts";
-import type { Run } from "../run.ts";
+import { LEFT_OUT, type Run } from "../run.ts";
 import type { StepOf } from "../script.ts";
 
 /** Ends lie at whole ticks: a millisecond that is lost to rounding must not matter. In units. */
@@ -10,7 +10,7 @@ const MARGIN = 0.15;
 export function lease(run: Run, step: StepOf<"lease">): Promise<Outcome> {
   const { name, bucket, key, ttl, owner, wait } = step;
   const id = `lease ${bucket}/${key}`;
-  if (run.waitingLeases.has(id)) return Promise.resolve("left out");
+  if (run.leavesOut(run.waitingLeases.has(id))) return Promise.resolve(LEFT_OUT);
   const view = (granted: Lease): Outcome => {
     run.leases.set(name, granted);
     return {

@@ -1,6 +1,6 @@
 import type { Outcome } from "../outcome.ts";
-import type { Run } from "../run.ts";
-import type { Step } from "../script.ts";
+import { LEFT_OUT, type Run } from "../run.ts";
+import type { Op, Step } from "../script.ts";
 import { bad } from "./bad.ts";
 import { dead } from "./dead.ts";
 import { claim, enqueue, enqueueMany, pause, purge, settleJob, stats } from "./jobs.ts";
@@ -10,8 +10,25 @@ import * as pubsub from "./pubsub.ts";
 import * as rpc from "./rpc.ts";
 import { closeBus, join, openBus, restartServer } from "./world.ts";
 
+/** Steps whose outcome depends on what values there are. */
+const READS_VALUES: ReadonlySet<Op> = new Set([
+  "put",
+  "create",
+  "cas",
+  "delete",
+  "get",
+  "history",
+  "keys",
+  "watch",
+  "race",
+]);
+
 /** Does one step and tells what came of it. */
 export function perform(run: Run, step: Step): Promise<Outcome> {
+  if ("bucket" in step && READS_VALUES.has(step.op)) {
+    const isEnding = run.isEnding(step.bucket, "key" in step ? step.key : undefined);
+    if (run.leavesOut(isEnding)) return Promise.resolve(LEFT_OUT);
+  }
   switch (step.op) {
     case "wait":
       return Promise.resolve(null);

@@ -103,6 +103,7 @@ export async function poll(run: Run, step: StepOf<"poll">): Promise<Outcome> {
   const limit = run.openMessages(durable).size > 0 ? undefined : max;
   const reader = new Reader<Message>(subscription, limit);
   await run.eventually(() => messagesView(run, reader.items, false), "messages");
+  if (run.openMessages(durable).size > 0) await run.moment();
   const closed = await outcomeOf(
     () => reader.close(),
     () => reader.ended ?? null,
