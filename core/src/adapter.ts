@@ -13,6 +13,7 @@ export {
   sequenceConflict,
   timeoutError,
 } from "./failures.ts";
+export { Heap } from "./heap.ts";
 export {
   LeaseManager,
   type LeaseManagerContext,

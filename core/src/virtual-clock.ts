@@ -1,4 +1,5 @@
 import { type Clock, settle, sleepOn, systemClock, type Timer } from "./clock.ts";
+import { Heap } from "./heap.ts";
 
 /** What a {@link VirtualClock} may be told. */
 export interface VirtualClockOptions {
@@ -39,7 +40,7 @@ export class VirtualClock implements Clock {
   readonly #startAtMs: number;
   #elapsedMs = 0;
   #order = 0;
-  #heap: Entry[] = [];
+  readonly #heap = new Heap<Entry>(before);
   /** How many entries of the heap were not cancelled. */
   #pending = 0;
   #moving: Promise<unknown> = Promise.resolve();
@@ -65,7 +66,7 @@ export class VirtualClock implements Clock {
     };
     // What never fires does not wait either.
     if (entry.atMs === Number.POSITIVE_INFINITY) return { cancel: () => undefined };
-    push(this.#heap, entry);
+    this.#heap.push(entry);
     this.#pending += 1;
     return { cancel: () => this.#cancel(entry) };
   }
@@ -171,7 +172,7 @@ export class VirtualClock implements Clock {
   }
 
   #isDue(untilMs: number): boolean {
-    return this.#heap.some(({ atMs, callback }) => callback !== undefined && atMs <= untilMs);
+    return this.#heap.items.some(({ atMs, callback }) => callback !== undefined && atMs <= untilMs);
   }
 
   #cancel(entry: Entry): void {
@@ -179,18 +180,16 @@ export class VirtualClock implements Clock {
     entry.callback = undefined;
     this.#pending -= 1;
     // Cancelled timers must not pile up: they are swept out when they are the greater part.
-    if (this.#heap.length > 64 && this.#pending * 2 < this.#heap.length) {
-      const left = this.#heap.filter(({ callback }) => callback !== undefined);
-      // A sorted array is a heap.
-      this.#heap = left.sort((a, b) => (before(a, b) ? -1 : 1));
+    if (this.#heap.size > 64 && this.#pending * 2 < this.#heap.size) {
+      this.#heap.retain(({ callback }) => callback !== undefined);
     }
   }
 
   #fireNext(untilMs: number): boolean {
     for (;;) {
-      const next = this.#heap[0];
+      const next = this.#heap.first;
       if (next === undefined || next.atMs > untilMs) return false;
-      pop(this.#heap);
+      this.#heap.pop();
       if (next.callback === undefined) continue;
       this.#elapsedMs = Math.max(this.#elapsedMs, next.atMs);
       const { callback } = next;
@@ -210,34 +209,4 @@ export class VirtualClock implements Clock {
 
 function before(a: Entry, b: Entry): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
-}
-
-function push(heap: Entry[], entry: Entry): void {
-  let index = heap.length;
-  heap.push(entry);
-  while (index > 0) {
-    const parent = (index - 1) >> 1;
-    const above = heap[parent] as Entry;
-    if (!before(entry, above)) break;
-    heap[index] = above;
-    index = parent;
-  }
-  heap[index] = entry;
-}
-
-function pop(heap: Entry[]): void {
-  const last = heap.pop() as Entry;
-  if (heap.length === 0) return;
-  let index = 0;
-  for (;;) {
-    let child = 2 * index + 1;
-    if (child >= heap.length) break;
-    const right = child + 1;
-    if (right < heap.length && before(heap[right] as Entry, heap[child] as Entry)) child = right;
-    const below = heap[child] as Entry;
-    if (!before(below, last)) break;
-    heap[index] = below;
-    index = child;
-  }
-  heap[index] = last;
 }
