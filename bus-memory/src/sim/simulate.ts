@@ -5,7 +5,7 @@ import { type Draw, Draws } from "./draws.ts";
 import { type FaultOptions, resolveFaults } from "./faults.ts";
 import { Recorder, type RunCounts } from "./recorder.ts";
 import { SimulationError } from "./simulation-error.ts";
-import type { TraceEvent } from "./trace.ts";
+import { formatEvent, type TraceEvent } from "./trace.ts";
 import { World } from "./world.ts";
 
 /** What {@link simulate} may be told. */
@@ -86,14 +86,20 @@ export async function simulate<T>(
   const report = await run.play(scenario);
   if (!twice) return report;
   const second = new Run(seed, options);
-  const again = await second.play(scenario);
-  if (again.hash === report.hash) return report;
-  throw run.error("determinism", firstDifference(run.draws.log, second.draws.log));
+  await second.play(scenario);
+  const differences = [
+    firstDifference("draw", run.draws.log, second.draws.log),
+    firstDifference("event", run.events, second.events),
+  ].filter((one) => one !== undefined);
+  if (differences.length === 0) return report;
+  throw run.error("determinism", differences.join("; "));
 }
 
 /** One run of a scenario. */
 class Run {
   readonly draws: Draws;
+  /** Everything that happened, as lines; only kept to compare two runs. */
+  readonly events: string[] = [];
   readonly #options: SimulateOptions;
   readonly #seed: number;
   readonly #clock = new VirtualClock();
@@ -120,6 +126,7 @@ class Run {
       clock: this.#clock,
       draws: this.draws,
       watchers: [
+        ...(twice ? [(event: TraceEvent) => void this.events.push(formatEvent(event))] : []),
         ...(trace ? [(event: TraceEvent) => void this.#trace.push(event)] : []),
         ...this.#checkers.map((checker) => (event: TraceEvent) => this.#check(checker, event)),
       ],
@@ -224,11 +231,18 @@ class Run {
   }
 }
 
-function firstDifference(one: readonly string[], other: readonly string[]): string {
-  const index = one.findIndex((line, at) => line !== other[at]);
-  if (index === -1 && one.length === other.length) {
-    return "the same draws, but events came at other times: something reads a real clock";
+function firstDifference(
+  what: string,
+  one: readonly string[],
+  other: readonly string[],
+): string | undefined {
+  const most = Math.max(one.length, other.length);
+  for (let at = 0; at < most; at += 1) {
+    if (one[at] === other[at]) continue;
+    const [first, second] = [one[at], other[at]].map((line = "nothing") => {
+      return line.trim().replaceAll(/ +/g, " ");
+    });
+    return `${what} ${at} differs: ${first} in the first run, ${second} in the second`;
   }
-  const at = index === -1 ? Math.min(one.length, other.length) : index;
-  return `draw ${at} differs: ${one[at] ?? "nothing"} in the first run, ${other[at] ?? "nothing"} in the second`;
+  return undefined;
 }
