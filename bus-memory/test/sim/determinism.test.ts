@@ -101,6 +101,7 @@ describe("twice", () => {
     const scenarios: ((world: World) => Promise<unknown>)[] = [
       async (world) => {
         const { bus, clock } = world.process("p");
+        await busyMoment();
         await clock.sleep(planted() * 1_000);
         await bus.kv.put("b", "k", "v");
       },
