@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { generate } from "../src/generator/generate.ts";
 import type { Script, Step } from "../src/script.ts";
-import { shrink } from "../src/shrink.ts";
-import { scriptOf } from "./support/worlds.ts";
+import { shrink, withPauses } from "../src/shrink.ts";
+import { scriptOf, tell } from "./support/worlds.ts";
 
 const TRIES = 1_000;
 
@@ -83,5 +83,33 @@ describe("shrink", () => {
     // The last ones are tried together.
     expect(tries).toBeLessThan(55);
     expect(tries).toBeGreaterThan(45);
+  });
+});
+
+describe("withPauses", () => {
+  it("turns the ticks between steps into steps, which stay when others go", async () => {
+    const script = scriptOf(
+      { op: "publish", bus: 0, subject: "a" },
+      { op: "poll", bus: 0, durable: "d", subject: "a", options: {} },
+      { op: "wait", ticks: 2 },
+      { op: "settle", owner: "d", pick: 0, how: "nak" },
+      { op: "poll", bus: 0, durable: "d", subject: "a", options: {} },
+    );
+    const { entries } = await tell(script);
+    const paused = withPauses(script, entries);
+    expect(paused.steps.map((step) => (step.op === "wait" ? step.ticks : step.op))).toEqual([
+      "publish",
+      "poll",
+      2,
+      "settle",
+      1,
+      "poll",
+    ]);
+    const ids = paused.steps.map(({ id }) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    const again = await tell(paused);
+    expect(again.entries.filter(({ outcome }) => outcome !== null)).toEqual(
+      entries.filter(({ outcome }) => outcome !== null),
+    );
   });
 });
