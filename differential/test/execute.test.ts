@@ -124,12 +124,12 @@ describe("compare", () => {
       options: { from: "all" },
     } as const;
     const script = scriptOf(
-      { op: "publish", bus: 0, subject: "a" },
+      { op: "publish", bus: 0, subject: "a", headers: { Kind: "message" } },
       poll,
       { op: "settle", owner: "d", pick: 0, how: "nak" },
       poll,
     );
-    const mutant = allMutants.find(({ id }) => id === "nak-burns-a-delivery") as Mutant;
+    const mutant = allMutants.find(({ id }) => id === "headers-lost-on-redelivery") as Mutant;
     const { differences } = await compareBroken(mutant, await told(script));
     expect(differences).toMatchObject([{ step: 3 }]);
   });
