@@ -24,7 +24,7 @@ export interface SimulateOptions {
    * subscription has nothing left; without, nothing. `false` turns it off.
    */
   readonly drain?: false | ((world: World) => boolean | Promise<boolean>);
-  /** In milliseconds of virtual time. @defaultValue 600_000 */
+  /** In milliseconds of virtual time, 1 to 86_400_000. @defaultValue 600_000 */
   readonly drainWithinMs?: number;
   /** Keeps everything that happened in the report. @defaultValue false */
   readonly trace?: boolean;
@@ -39,7 +39,7 @@ export interface SimulateOptions {
   readonly unsyncedMs?: number;
   /**
    * Most events (calls, results, deliveries) without any time passing: more of them mean that
-   * somebody goes round in circles, and time would stand still for ever.
+   * somebody goes round in circles, and time would stand still for ever. From 1_000 to 1_000_000_000.
    * @defaultValue 1_000_000
    */
   readonly maxEventsAtOnce?: number;
@@ -62,6 +62,8 @@ export interface SimulationReport<T> extends RunCounts {
   readonly trace: readonly TraceEvent[];
 }
 
+const DAY_MS = 86_400_000;
+
 /** The code of a simulation: starts processes, lets time pass, looks. */
 export type Scenario<T> = (world: World) => Promise<T>;
 
@@ -72,6 +74,7 @@ export type Scenario<T> = (world: World) => Promise<T>;
  * First the faults happen and the checkers look on (safety). When the scenario has returned,
  * everything is healed and must come to rest (liveness). Then the checkers look at the end.
  *
+ * @throws TypeError, RangeError if an option is wrong: before anything runs
  * @throws SimulationError which names the seed: a checker that found something, a process or the
  * scenario that threw, a deadlock (with who waits for what), circles without time passing, or no
  * rest in time
@@ -101,6 +104,7 @@ class Run {
   /** Everything that happened, as lines; only kept to compare two runs. */
   readonly events: string[] = [];
   readonly #options: SimulateOptions;
+  readonly #limits: Limits;
   readonly #seed: number;
   readonly #clock = new VirtualClock();
   readonly #world: World;
@@ -112,9 +116,10 @@ class Run {
 
   constructor(seed: number, options: SimulateOptions) {
     const { faults, checkers, trace = false, twice = false, plan } = options;
-    const { maxEventsAtOnce = 1_000_000 } = options;
     this.#seed = seed;
     this.#options = options;
+    this.#limits = resolveLimits(options);
+    const { maxEventsAtOnce, unsyncedMs } = this.#limits;
     this.draws = new Draws(seed, { plan, keepLog: twice });
     this.#checkers = checkers?.() ?? [];
     this.#failure = new Promise((_resolve, reject) => {
@@ -130,7 +135,7 @@ class Run {
         ...(trace ? [(event: TraceEvent) => void this.#trace.push(event)] : []),
         ...this.#checkers.map((checker) => (event: TraceEvent) => this.#check(checker, event)),
       ],
-      maxEventsAtOnce: checkInteger("maxEventsAtOnce", maxEventsAtOnce, 1_000, 1_000_000_000),
+      maxEventsAtOnce,
       circles: (lastEvent) => this.#stopCircles(lastEvent, maxEventsAtOnce),
     });
     this.#world = new World({
@@ -139,14 +144,14 @@ class Run {
       draws: this.draws,
       faults: resolveFaults(faults),
       recorder: this.#recorder,
-      unsyncedMs: options.unsyncedMs ?? 0,
+      unsyncedMs,
       fail: (error) => this.#fail(this.error("process", error.message, error)),
     });
   }
 
   /** Plays it to its end. @throws SimulationError */
   async play<T>(scenario: Scenario<T>): Promise<SimulationReport<T>> {
-    const { maxMs = 86_400_000 } = this.#options;
+    const { maxMs } = this.#limits;
     const world = this.#world;
     try {
       const value = await this.#drive("scenario", maxMs, async () => scenario(world));
@@ -179,11 +184,11 @@ class Run {
   }
 
   async #drain(): Promise<boolean> {
-    const { faults, drain, drainWithinMs = 600_000 } = this.#options;
+    const { faults, drain } = this.#options;
+    const { drainWithinMs } = this.#limits;
     const condition = drain ?? (faults === undefined ? false : (world: World) => world.isAtRest());
     this.#world.heal();
     if (condition === false) return false;
-    checkDuration("drainWithinMs", drainWithinMs, 1, 86_400_000);
     const world = this.#world;
     const endMs = this.#clock.monotonic() + drainWithinMs;
     await this.#drive("liveness", drainWithinMs + 1_000, async () => {
@@ -201,7 +206,7 @@ class Run {
   }
 
   async #drive<T>(by: string, maxMs: number, work: () => Promise<T>): Promise<T> {
-    const { graceMs = 250 } = this.#options;
+    const { graceMs } = this.#limits;
     const world = this.#world;
     try {
       return await this.#clock.autoAdvance(Promise.race([work(), this.#failure]), {
@@ -229,6 +234,22 @@ class Run {
     const wrong = checker.event(event);
     if (wrong !== undefined) this.#fail(this.error(checker.name, wrong));
   }
+}
+
+type Limits = Required<
+  Pick<SimulateOptions, "maxMs" | "drainWithinMs" | "unsyncedMs" | "maxEventsAtOnce" | "graceMs">
+>;
+
+function resolveLimits(options: SimulateOptions): Limits {
+  const { maxMs = DAY_MS, drainWithinMs = 600_000, unsyncedMs = 0, graceMs = 250 } = options;
+  const { maxEventsAtOnce = 1_000_000 } = options;
+  return {
+    maxMs: checkDuration("maxMs", maxMs, 1, 3_650 * DAY_MS),
+    drainWithinMs: checkDuration("drainWithinMs", drainWithinMs, 1, DAY_MS),
+    unsyncedMs: checkDuration("unsyncedMs", unsyncedMs, 0, DAY_MS),
+    graceMs: checkDuration("graceMs", graceMs, 0, DAY_MS),
+    maxEventsAtOnce: checkInteger("maxEventsAtOnce", maxEventsAtOnce, 1_000, 1_000_000_000),
+  };
 }
 
 function firstDifference(
