@@ -60,6 +60,7 @@ export class MemoryListener implements Listener, Owned {
     this.#context.namespace.hub.live.remove(this.#route);
     this.#context.lifecycle.remove(this);
     this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#inbox.drain();
     this.#inbox.end();
   }
 

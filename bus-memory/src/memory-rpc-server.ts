@@ -38,17 +38,12 @@ export class MemoryRpcServer implements RpcServer, Owned {
   }
 
   async close(options?: CloseOptions): Promise<CloseReport> {
-    const drainMs = resolveDrain(options?.drainMs, 0);
-    this.#closing ??= this.stop(drainMs);
-    return this.#closing;
+    return this.stop(resolveDrain(options?.drainMs, 0));
   }
 
-  async stop(drainMs: number): Promise<CloseReport> {
-    this.#context.namespace.responders.remove(this.#route);
-    this.#signal?.removeEventListener("abort", this.#onAbort);
-    const report = await this.#executor.stop(drainMs);
-    this.#context.lifecycle.remove(this);
-    return report;
+  stop(drainMs: number): Promise<CloseReport> {
+    this.#closing ??= this.#stop(drainMs);
+    return this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -58,4 +53,12 @@ export class MemoryRpcServer implements RpcServer, Owned {
   readonly #onAbort = (): void => {
     void this.close();
   };
+
+  async #stop(drainMs: number): Promise<CloseReport> {
+    this.#context.namespace.responders.remove(this.#route);
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    const report = await this.#executor.stop(drainMs);
+    this.#context.lifecycle.remove(this);
+    return report;
+  }
 }

@@ -196,8 +196,7 @@ export class Bucket {
     const { clock, deadlines, journal } = this.#context;
     const past = this.#past.get(key);
     const before = journal && past?.slice();
-    const superseded =
-      past !== undefined && past.length >= this.options.history ? past[0] : undefined;
+    const superseded = this.#superseded(past ?? [], ttlMs);
     if (value !== undefined) this.#checkRoom(sizeOf(key, value), superseded);
     const hadValue = past?.at(-1)?.value !== undefined;
     const record = new KvRecord(this, {
@@ -207,10 +206,8 @@ export class Bucket {
       createdAtMs: clock.now(),
       writtenMs: deadlines.nowMs,
     });
-    if (superseded) {
-      past?.shift();
-      this.#forget(superseded);
-    }
+    past?.splice(0, superseded.length);
+    for (const one of superseded) this.#forget(one);
     if (past) past.push(record);
     else this.#past.set(key, [record]);
     this.#remember(record);
@@ -243,10 +240,19 @@ export class Bucket {
     });
   }
 
-  #checkRoom(bytes: number, superseded: KvRecord | undefined): void {
+  /**
+   * What of a key's past goes with a write: all before a value with a TTL of its own. JetStream would
+   * bring the one before to light again when that is over.
+   */
+  #superseded(past: readonly KvRecord[], ttlMs: number): readonly KvRecord[] {
+    if (ttlMs > 0) return past.slice();
+    return past.length >= this.options.history ? past.slice(0, 1) : [];
+  }
+
+  #checkRoom(bytes: number, superseded: readonly KvRecord[]): void {
     const { maxBytes } = this.options;
     if (maxBytes < 0) return;
-    const freed = superseded ? sizeOf(superseded.key, superseded.value) : 0;
+    const freed = superseded.reduce((sum, one) => sum + sizeOf(one.key, one.value), 0);
     if (this.#bytes - freed + bytes <= maxBytes) return;
     throw new BusError(
       "LIMIT_EXCEEDED",

@@ -193,7 +193,11 @@ export class NatsKvStore implements KvStore {
         `bucket ${bucket} was made without TTL of single keys (allow_msg_ttl)`,
       );
     }
-    return [[H.ttl, `${Math.ceil(ttlMs / 1_000)}s`]];
+    // Without the rollup the value before would come to light again when this one ends.
+    return [
+      [H.ttl, `${Math.ceil(ttlMs / 1_000)}s`],
+      [H.rollup, "sub"],
+    ];
   }
 
   /** Writes if there is no value: on nothing at all, or on the trace of one. */

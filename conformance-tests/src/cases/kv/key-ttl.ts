@@ -93,7 +93,10 @@ export const keyTtlCases: readonly ConformanceCase[] = [
       await bus.kv.ensureBucket(BUCKET, { history: 3 });
       await bus.kv.put(BUCKET, "put", "value", { ttlMs: TTL_MS });
       await bus.kv.create(BUCKET, "created", "value", { ttlMs: TTL_MS });
-      for (const key of ["put", "created"]) await untilGone(context, key);
+      await bus.kv.put(BUCKET, "again", "what must not come to light again");
+      await bus.kv.put(BUCKET, "again", "value", { ttlMs: TTL_MS });
+      for (const key of ["put", "created", "again"]) await untilGone(context, key);
+      checkEqual(await bus.kv.get(BUCKET, "again"), undefined, "the value before");
       checkEqual((await bus.kv.keys(BUCKET)).keys, [], "the keys");
     },
   },
