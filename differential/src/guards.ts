@@ -140,16 +140,18 @@ export class Ticks {
       case "cas":
       case "delete":
         return { touches: ["values"] };
+      case "request":
+      case "requestMany":
+        // One in the background is still on its way.
+        return step.name === undefined ? {} : { touches: ["requests"] };
       case "unserve":
       case "serve":
-        return { needs: [`rpc ${step.name}`], touches: [`rpc ${step.name}`] };
+        return { needs: [`rpc ${step.name}`, "requests"], touches: [`rpc ${step.name}`] };
       case "bad":
       case "get":
       case "history":
       case "join":
       case "keys":
-      case "request":
-      case "requestMany":
       case "stats":
       case "take":
       case "wait":

@@ -76,19 +76,21 @@ export class MemoryWorld implements World {
 
 /** A TTL of a single value is refused, or rounded up, as declared in the capabilities. */
 function withTraits(bus: Bus, traits: Traits): Bus {
-  const check = (options: PutOptions | undefined): void => {
+  const { kv } = bus;
+  const check = async (bucket: string, key: string, options?: PutOptions): Promise<void> => {
     if (options?.ttlMs === undefined || traits.keyTtl) return;
+    // A closed bus is found first.
+    await kv.get(bucket, key);
     throw new BusError("UNSUPPORTED", `${traits.version} has no TTL of single keys`);
   };
-  const { kv } = bus;
   return override(bus, {
     kv: override(kv, {
       put: async (...args) => {
-        check(args[3]);
+        await check(args[0], args[1], args[3]);
         return kv.put(...args);
       },
       create: async (...args) => {
-        check(args[3]);
+        await check(args[0], args[1], args[3]);
         return kv.create(...args);
       },
     } satisfies Partial<KvStore>),

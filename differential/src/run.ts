@@ -8,7 +8,7 @@ import type { Traits, World } from "./world.ts";
 
 /**
  * The part of a tick, from its start, in which steps run. Waits end in the rest of it: every length
- * of time in a script is a whole number and 0.4 to 0.55 units more.
+ * of time in a script is a whole number and 0.45 to 0.56 units more.
  */
 export const WINDOW = 0.38;
 /** Until which part of a tick something is waited for. */

@@ -116,6 +116,7 @@ export function purge(run: Run, step: StepOf<"purge" | "deleteQueue">): Promise<
       run.openJobs(queue).clear();
       if (op === "deleteQueue") {
         run.pausedQueues.delete(queue);
+        run.jobs.delete(queue);
         // Ids may begin again, and so do fences.
         run.facts.forgetFences(`job ${queue}/`);
       }

@@ -4,7 +4,7 @@ import type { Run } from "../run.ts";
 import type { ReaderOptions, StepOf } from "../script.ts";
 import { bodyFrom, payloadOf } from "./payload.ts";
 import { Reader } from "./reader.ts";
-import { bodyOf, headersView, inStatedOrder, messageView } from "./views.ts";
+import { bodyOf, byBody, headersView, inStatedOrder, messageView } from "./views.ts";
 
 /** How many revisions or sequences `future` is ahead. */
 const FAR = 1_000;
@@ -65,8 +65,12 @@ export async function hear(run: Run, step: StepOf<"hear">): Promise<Outcome> {
     .map(([, reader]) => reader as Reader<LiveMessage>);
   if (members.length === 0) return "absent";
   const look = (): Outcome => ({
-    // What one bus sent comes in its order; of several buses nothing is promised.
-    ...bySender(members.flatMap(({ items }) => items)),
+    // What one bus sent comes in its order; of several buses, or to several of a group, nothing is
+    // promised.
+    ...bySender(
+      members.flatMap(({ items }) => items),
+      members.length > 1,
+    ),
     ended: members.map(({ ended }) => ended ?? null),
   });
   await run.eventually(look);
@@ -191,7 +195,10 @@ export function settle(run: Run, step: StepOf<"settle">): Promise<Outcome> {
 export function deleteDurable(run: Run, step: StepOf<"deleteDurable">): Promise<Outcome> {
   return outcomeOf(
     () => run.bus(step.bus).pubsub.deleteDurable(step.durable),
-    (existed) => existed,
+    (existed) => {
+      run.messages.delete(step.durable);
+      return existed;
+    },
   );
 }
 
@@ -229,9 +236,12 @@ function messagesView(run: Run, messages: readonly Message[], bySequence: boolea
   return inStatedOrder(run, messages, bySequence).map((message) => messageView(run, message));
 }
 
-function bySender(messages: readonly LiveMessage[]): Record<string, Outcome> {
+function bySender(messages: readonly LiveMessage[], byBodies: boolean): Record<string, Outcome> {
   const lanes: Record<string, Outcome[]> = {};
-  for (const { subject, payload, headers } of messages) {
+  const ordered = byBodies
+    ? messages.toSorted((a, b) => byBody(bodyOf(a.payload), bodyOf(b.payload)))
+    : messages;
+  for (const { subject, payload, headers } of ordered) {
     const body = bodyOf(payload);
     const lane = (lanes[`bus${/@(\d)/.exec(body)?.[1] ?? "?"}`] ??= []);
     lane.push({ body, subject, headers: headersView(headers) });

@@ -24,6 +24,11 @@ export function span(whole: number): number {
   return whole + 0.45;
 }
 
+/** How long somebody waits: a little longer, so that what ends at the same time comes before. */
+export function patience(whole: number): number {
+  return whole + 0.56;
+}
+
 const SUBJECTS = ["a.b", "a.c", "a.b.c", "x", "y.z"];
 const PATTERNS = ["a.b", "a.b", "a.*", "a.>", ">", "*.b", "x"];
 

@@ -1,5 +1,5 @@
 import type { JobSettle } from "../script.ts";
-import { type Draft, span } from "./draft.ts";
+import { type Draft, patience, span } from "./draft.ts";
 
 /** One step with a queue. */
 export function jobStep(draft: Draft): void {
@@ -52,7 +52,7 @@ function waitingClaim(draft: Draft): void {
   const name = draft.name("claim");
   draft.begun.push(name);
   const queue = dice.pick(draft.queues);
-  draft.add({ op: "claim", bus: draft.bus(), queue, wait: span(dice.int(0, 2)), name });
+  draft.add({ op: "claim", bus: draft.bus(), queue, wait: patience(dice.int(0, 2)), name });
 }
 
 function settle(draft: Draft): void {

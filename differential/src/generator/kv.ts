@@ -1,5 +1,5 @@
 import type { Expected } from "../script.ts";
-import type { Draft } from "./draft.ts";
+import { type Draft, patience } from "./draft.ts";
 
 const KEYS = ["k", "k.one", "k.two", "other", "x/y=1"];
 const PATTERNS = [undefined, undefined, ">", "k.*", "k.>", "k", "*"];
@@ -33,7 +33,7 @@ export function leaseStep(draft: Draft): void {
   const { dice, leases } = draft;
   if (leases.length === 0 || dice.chance(0.45)) {
     const name = draft.name("lease");
-    const wait = dice.maybe(0.3, () => dice.int(0, 2) + 0.45);
+    const wait = dice.maybe(0.3, () => patience(dice.int(0, 2)));
     const owner = dice.maybe(0.7, () => `owner-${dice.int(1, 3)}`);
     leases.push(name);
     if (wait !== undefined) draft.begun.push(name);
@@ -66,7 +66,7 @@ function write(draft: Draft): void {
   const { dice } = draft;
   const op = dice.chance(0.7) ? "put" : "create";
   const ttl = dice.maybe(0.08, () => KEY_TTL);
-  const over = dice.chance(0.01);
+  const over = ttl === undefined && dice.chance(0.01);
   draft.add({
     op,
     ...target(draft),
