@@ -150,6 +150,11 @@ export class Link {
     for (const call of this.#parked.values()) call.abandon(closedError("the bus"));
   }
 
+  /** Whether the bus of the process is neither closing nor closed. */
+  get isOpen(): boolean {
+    return this.#phase === "open";
+  }
+
   /** @throws BusError `CLOSED` */
   checkOpen(settles: boolean): void {
     if (this.#phase === "closed" || (this.#phase === "closing" && !settles)) {

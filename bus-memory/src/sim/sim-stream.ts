@@ -5,7 +5,7 @@ export interface StreamRules<Inner, Outer> {
   /** What it gives, as in `TraceEvent.op`, and of what: for failures. */
   readonly op: string;
   readonly about: string;
-  /** Whether a fault may lose something on its way; else it is brought again. */
+  /** Whether a fault may lose something on its way; else it is brought again, and all in order. */
   readonly lossy: boolean;
   /** How many are brought before the process asks for them. */
   readonly ahead: number;
@@ -40,6 +40,10 @@ export class SimStream<Inner, Outer> {
   #arrived: Inner[] = [];
   /** How many the inner iterator was asked for that have not arrived. */
   #asked = 0;
+  /** What must not be lost, by its place: it waits for what comes before it. */
+  readonly #inOrder = new Map<number, () => void>();
+  #places = 0;
+  #nextPlace = 0;
   #isEnded = false;
   #isOver = false;
   #failure: { readonly error: unknown } | undefined;
@@ -115,25 +119,43 @@ export class SimStream<Inner, Outer> {
       this.#failure ??= failure;
       this.#give();
     };
-    this.#link.deliver({ arrive: told, lost: told });
+    if (this.#rules.lossy || !this.#link.isOpen) this.#link.deliver({ arrive: told, lost: told });
+    else this.#insist(told);
   }
 
   #bring(inner: Inner): void {
-    const { lossy } = this.#rules;
+    const arrived = (): void => {
+      this.#asked -= 1;
+      if (this.#isEnded) {
+        this.#rules.returned?.(inner);
+        return;
+      }
+      this.#arrived.push(inner);
+      this.#give();
+      this.#fill();
+    };
+    if (!this.#rules.lossy) this.#insist(arrived);
+    else {
+      const arrive = (): void => this.#link.dally(arrived);
+      this.#link.deliver({ arrive, lost: () => this.#ask() }, "dropDelivery");
+    }
+  }
+
+  /** Tries until it arrives. What was lost must not be overtaken by what came after it. */
+  #insist(arrived: () => void, place: number = this.#places++): void {
     const arrive = (): void => {
       this.#link.dally(() => {
-        this.#asked -= 1;
-        if (this.#isEnded) {
-          this.#rules.returned?.(inner);
-          return;
+        this.#inOrder.set(place, arrived);
+        for (let go = this.#inOrder.get(this.#nextPlace); go !== undefined; ) {
+          this.#inOrder.delete(this.#nextPlace);
+          this.#nextPlace += 1;
+          go();
+          go = this.#inOrder.get(this.#nextPlace);
         }
-        this.#arrived.push(inner);
-        this.#give();
-        this.#fill();
       });
     };
-    if (lossy) this.#link.deliver({ arrive, lost: () => this.#ask() }, "dropDelivery");
-    else this.#link.deliver({ arrive, lost: () => this.#link.whenUp(() => this.#bring(inner)) });
+    const lost = (): void => this.#link.whenUp(() => this.#insist(arrived, place));
+    this.#link.deliver({ arrive, lost });
   }
 
   #give(): void {
