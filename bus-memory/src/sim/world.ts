@@ -305,17 +305,15 @@ export class World {
     });
     // The scenario holds the bus of a process without code: killed, it would wait for ever.
     if (!process.hasCode) return;
-    let killed = false;
     add("crash", crash, {
       begin: () => {
-        killed = process.state === "running" || process.state === "paused";
-        if (!killed) return false;
+        if (process.state === "killed" || process.state === "ended") return false;
         this.#parts.recorder.fault(name, "crash", {});
         process.kill();
         return true;
       },
       end: () => {
-        if (killed && process.state === "killed") process.restart();
+        if (process.state === "killed") process.restart();
       },
     });
   }

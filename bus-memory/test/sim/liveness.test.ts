@@ -50,6 +50,24 @@ describe("liveness: when the scenario has returned", () => {
     expect(after.filter(({ type }) => type === "fault")).toEqual([]);
   });
 
+  it.each([
+    ["cut off", (world: World) => world.partition("w")],
+    ["paused", (world: World) => [...world.processes][0]?.pause()],
+    ["without its server", (world: World) => world.killServer()],
+  ])("a process that the scenario left %s goes on", async (_, leave) => {
+    const { trace } = await simulate(
+      { seed: 1, faults: { pause: never }, trace: true, drainWithinMs: 60_000 },
+      async (world) => {
+        world.process("w", worker);
+        await world.sleep(1_000);
+        leave(world);
+        await queueJobs(world, 3);
+        await world.sleep(1_000);
+      },
+    );
+    expect(trace.filter(({ op, type }) => op === "job.ack" && type === "result")).toHaveLength(3);
+  });
+
   it("nothing goes wrong any more: no fault, and the shortest delays", async () => {
     const faults = { ...ALL_FAULTS, delayMs: [2, 100], dropRequest: 0.3 } as const;
     const { trace } = await simulate({ seed: 4, faults, trace: true }, async (world) => {
