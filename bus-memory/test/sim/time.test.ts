@@ -127,6 +127,18 @@ describe("a deadlock", () => {
     await expect(stuck).rejects.toMatchObject({ by: "deadlock" });
   });
 
+  it("is seen although a process that was killed meant to sleep on", async () => {
+    const stuck = simulate({ seed: 1, graceMs: 10 }, async (world) => {
+      const process = world.process("p", ({ clock }) => clock.sleep(3_600_000));
+      await world.sleep(10);
+      process.kill();
+      await new Promise(() => undefined);
+    });
+    const error = await stuck.catch((failure: unknown) => failure);
+    expect(error).toMatchObject({ by: "deadlock" });
+    expect(String(error)).toMatch(/p \(killed\) waits for nothing of the bus$/);
+  });
+
   it("names the calls that wait, and since when", async () => {
     const stuck = simulate({ seed: 1, graceMs: 10 }, async (world) => {
       const process = world.process("boss");
