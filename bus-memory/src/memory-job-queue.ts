@@ -60,6 +60,7 @@ export class MemoryJobQueue implements JobQueue {
     checkEnqueue(options);
     const { maxPayloadBytes } = this.#context.config;
     const resolved = jobs.map((job) => resolveJob(job, queue, maxPayloadBytes));
+    if (resolved.length === 0) return [];
     const found = existing ?? this.#context.namespace.useQueue(queue);
     const results = resolved.map((job) => this.#add(found, job));
     found.dispatch();

@@ -46,8 +46,9 @@ export class MemoryMessage implements Message {
     return this.#payload;
   }
 
-  async ack(_options?: AckOptions): Promise<void> {
+  async ack(options?: AckOptions): Promise<void> {
     if (this.#settle()) this.#consumer.finish(this.#delivery);
+    else if (options?.confirm === true) throw this.#goneError();
   }
 
   async nak(options?: NakOptions): Promise<void> {
@@ -63,7 +64,8 @@ export class MemoryMessage implements Message {
   async extend(): Promise<void> {
     const nowMs = this.#check();
     this.#deadlineMs = nowMs + this.#consumer.waitMs(this.deliveryCount);
-    if (this.#delivery.state === "held") this.#consumer.extend(this.#delivery);
+    if (this.#delivery.state !== "held") throw this.#goneError();
+    this.#consumer.extend(this.#delivery);
   }
 
   /** What the program can know by itself. @throws BusError `LEASE_LOST` */
@@ -98,6 +100,14 @@ export class MemoryMessage implements Message {
     const isOurs = state === "gone" || (state === "held" && count === this.deliveryCount);
     if (isOurs && nowMs < this.#deadlineMs) return nowMs;
     throw this.#lateError();
+  }
+
+  /** As with NATS only who wants an answer learns that nobody waits for the settle any more. */
+  #goneError(): BusError {
+    const { subject, sequence } = this;
+    return new BusError("NOT_FOUND", `the consumer of message ${sequence} on ${subject} is gone`, {
+      details: { subject, sequence },
+    });
   }
 
   #lateError(): BusError {
