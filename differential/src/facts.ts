@@ -14,6 +14,10 @@ export class Facts {
   readonly histories: Map<string, number> = new Map();
   /** The last ticks of values with a TTL of their own, by bucket and key. */
   readonly mortalKeys: Map<string, Map<string, number[]>> = new Map();
+  /** The same of values in buckets with a TTL. */
+  readonly agingKeys: Map<string, Map<string, number[]>> = new Map();
+  /** TTLs of buckets, in units. */
+  readonly bucketTtls: Map<string, number> = new Map();
   /** The last fence of a lease or job. */
   readonly fences: Map<string, number> = new Map();
 
@@ -35,8 +39,13 @@ export class Facts {
 
   /** A value is given a TTL of its own: `lastTick` is the last one in whose steps it is there. */
   addMortal(bucket: string, key: string, lastTick: number): void {
-    const keys = this.mortalKeys.get(bucket) ?? new Map<string, number[]>();
-    this.mortalKeys.set(bucket, keys.set(key, [...(keys.get(key) ?? []), lastTick]));
+    addTick(this.mortalKeys, { bucket, key }, lastTick);
+  }
+
+  /** A value is written to a bucket that may have a TTL. */
+  addAging(bucket: string, key: string, tick: number): void {
+    const ttl = this.bucketTtls.get(bucket);
+    if (ttl !== undefined) addTick(this.agingKeys, { bucket, key }, Math.floor(tick + ttl));
   }
 
   /** A revision by the write that made it. */
@@ -69,4 +78,13 @@ export class Facts {
     this.fences.set(what, fence);
     return fence > last;
   }
+}
+
+function addTick(
+  ticks: Map<string, Map<string, number[]>>,
+  { bucket, key }: { readonly bucket: string; readonly key: string },
+  tick: number,
+): void {
+  const keys = ticks.get(bucket) ?? new Map<string, number[]>();
+  ticks.set(bucket, keys.set(key, [...(keys.get(key) ?? []), tick]));
 }

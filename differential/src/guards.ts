@@ -18,6 +18,13 @@ const BUDGET = 14;
 /** Touched by what may have to do with anything. */
 const ALL = "*";
 
+function join(one: Concerns, other: Concerns): Concerns {
+  return {
+    needs: [...(one.needs ?? []), ...(other.needs ?? [])],
+    touches: [...(one.touches ?? []), ...(other.touches ?? [])],
+  };
+}
+
 /** Decides in which tick a step can be run. */
 export class Ticks {
   readonly #touched = new Map<string, number>();
@@ -100,19 +107,20 @@ export class Ticks {
       }
       case "dead": {
         const what = `${step.kind} ${step.owner}`;
-        return { needs: [what], touches: step.verb === "replay" ? [what] : [], cost: 2 };
+        if (step.verb !== "replay") return { needs: [what], cost: 2 };
+        const claims = this.#around(`claims of ${step.owner}`);
+        return { ...join(claims, { needs: [what], touches: [what] }), cost: 2 };
       }
       case "enqueue":
       case "enqueueMany":
         return this.#around(`claims of ${step.queue}`);
-      case "job": {
-        const { needs = [], touches = [] } = this.#around(`claims of ${step.queue}`);
-        return { needs, touches: [...touches, `queue ${step.queue}`] };
-      }
+      case "job":
+        return join(this.#around(`claims of ${step.queue}`), { touches: [`queue ${step.queue}`] });
       case "claim": {
         const what = `queue ${step.queue}`;
+        const claims = this.#around(`claims of ${step.queue}`);
         this.#wait(`claims of ${step.queue}`, step.wait);
-        return { needs: [what], touches: [what], cost: 2 };
+        return { ...join(claims, { needs: [what], touches: [what] }), cost: 2 };
       }
       case "lease": {
         const concerns = this.#around("leases");
@@ -126,7 +134,8 @@ export class Ticks {
       case "pause":
       case "resume": {
         const what = `queue ${step.queue}`;
-        return { needs: [what], touches: [what], cost: 2 };
+        const claims = this.#around(`claims of ${step.queue}`);
+        return { ...join(claims, { needs: [what], touches: [what] }), cost: 2 };
       }
       case "ensureBucket":
       case "deleteBucket":

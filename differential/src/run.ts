@@ -29,6 +29,14 @@ export const LEFT_OUT = "left out";
 /** A step was run so late that its outcome says nothing. */
 export class TooLate extends Error {}
 
+/** A step in the background. */
+export interface Pending {
+  outcome: Outcome | undefined;
+  readonly bus: number;
+  /** Whether its bus was closed before it was done. */
+  isCutOff: boolean;
+}
+
 /** How a script is run. */
 export interface RunOptions {
   readonly world: World;
@@ -61,7 +69,7 @@ export class Run {
   /** Keys for whose lease somebody waits: who of several is first is not promised. */
   readonly waitingLeases: Set<string> = new Set();
   /** Steps in the background. */
-  readonly pending: Map<string, { outcome: Outcome | undefined }> = new Map();
+  readonly pending: Map<string, Pending> = new Map();
   readonly facts: Facts = new Facts();
   /** What the other run told at this step; the reference has none. */
   expected: Outcome | undefined;
@@ -108,8 +116,16 @@ export class Run {
    */
   isEnding(bucket: string, key?: string): boolean {
     const keys = this.facts.mortalKeys.get(bucket);
-    const ticks = key === undefined ? [...(keys?.values() ?? [])].flat() : (keys?.get(key) ?? []);
-    return ticks.some((tick) => this.tick > tick && this.tick <= tick + LATE_END);
+    return this.#isLate(key === undefined ? [...(keys?.values() ?? [])].flat() : keys?.get(key));
+  }
+
+  /** Whether a value of a bucket with a TTL is over, but may still be there for a write on condition. */
+  isOverdue(bucket: string, key: string): boolean {
+    return this.#isLate(this.facts.agingKeys.get(bucket)?.get(key));
+  }
+
+  #isLate(lastTicks: readonly number[] = []): boolean {
+    return lastTicks.some((tick) => this.tick > tick && this.tick <= tick + LATE_END);
   }
 
   /** The start of the run by the wall clock. */
@@ -165,8 +181,8 @@ export class Run {
   }
 
   /** Goes on with something in the background: tells whether it is done by now, `join` the outcome. */
-  begin(name: string, work: Promise<Outcome>): Promise<Outcome> {
-    const entry: { outcome: Outcome | undefined } = { outcome: undefined };
+  begin(name: string, bus: number, work: Promise<Outcome>): Promise<Outcome> {
+    const entry: Pending = { outcome: undefined, bus, isCutOff: false };
     this.pending.set(name, entry);
     work.then(
       (outcome) => {

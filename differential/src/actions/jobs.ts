@@ -57,7 +57,7 @@ export async function claim(run: Run, step: StepOf<"claim">): Promise<Outcome> {
   if (!waits) return work;
   run.waitingClaims.set(queue, name);
   const ended = work.finally(() => run.waitingClaims.delete(queue));
-  return run.begin(name, ended);
+  return run.begin(name, step.bus, ended);
 }
 
 export function settleJob(run: Run, step: StepOf<"job">): Promise<Outcome> {

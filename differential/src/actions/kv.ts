@@ -20,6 +20,7 @@ export function ensureBucket(run: Run, step: StepOf<"ensureBucket">): Promise<Ou
       }),
     () => {
       run.facts.histories.set(bucket, history ?? 1);
+      if (ttl !== undefined) run.facts.bucketTtls.set(bucket, ttl);
       return "ok";
     },
   );
@@ -160,6 +161,7 @@ export async function race(run: Run, step: StepOf<"race">): Promise<Outcome> {
   const body = `s${step.id}@race`;
   const expected = expectedRevision(run, id, "current");
   const revisions: number[] = [];
+  run.facts.addAging(bucket, key, run.tick);
   const one = (writer: number): Promise<Outcome> => {
     const { kv } = run.bus(writer % 2);
     return outcomeOf(
@@ -187,6 +189,7 @@ function write(
   work: () => Promise<number>,
 ): Promise<Outcome> {
   const { bucket, key, body } = target;
+  run.facts.addAging(bucket, key, run.tick);
   return outcomeOf(
     work,
     (revision) => {

@@ -33,6 +33,7 @@ export function lease(run: Run, step: StepOf<"lease">): Promise<Outcome> {
   run.waitingLeases.add(id);
   return run.begin(
     name,
+    step.bus,
     work.finally(() => run.waitingLeases.delete(id)),
   );
 }

@@ -27,7 +27,9 @@ const READS_VALUES: ReadonlySet<Op> = new Set([
 export function perform(run: Run, step: Step): Promise<Outcome> {
   if ("bucket" in step && READS_VALUES.has(step.op)) {
     const isEnding = run.isEnding(step.bucket, "key" in step ? step.key : undefined);
-    if (run.leavesOut(isEnding)) return Promise.resolve(LEFT_OUT);
+    const isOverdue =
+      (step.op === "cas" || step.op === "race") && run.isOverdue(step.bucket, step.key);
+    if (run.leavesOut(isEnding || isOverdue)) return Promise.resolve(LEFT_OUT);
   }
   switch (step.op) {
     case "wait":

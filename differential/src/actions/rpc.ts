@@ -44,7 +44,7 @@ export function request(run: Run, step: StepOf<"request">): Promise<Outcome> {
       }),
     replyView,
   );
-  return name === undefined ? work : run.begin(name, work);
+  return name === undefined ? work : run.begin(name, step.bus, work);
 }
 
 export function requestMany(run: Run, step: StepOf<"requestMany">): Promise<Outcome> {
@@ -60,7 +60,7 @@ export function requestMany(run: Run, step: StepOf<"requestMany">): Promise<Outc
     },
     () => replies.map((reply) => JSON.stringify(replyView(reply))).sort(),
   );
-  return name === undefined ? work : run.begin(name, work);
+  return name === undefined ? work : run.begin(name, step.bus, work);
 }
 
 function handlerOf(run: Run, behaviour: Behaviour): RpcHandler {

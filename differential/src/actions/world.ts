@@ -1,5 +1,5 @@
 import { type Outcome, outcomeOf } from "../outcome.ts";
-import type { Run } from "../run.ts";
+import { LEFT_OUT, type Run } from "../run.ts";
 import type { StepOf } from "../script.ts";
 
 /** Opens a bus again; one that is open stays as it is. */
@@ -11,6 +11,9 @@ export async function openBus(run: Run, step: StepOf<"openBus">): Promise<Outcom
 
 export function closeBus(run: Run, step: StepOf<"closeBus">): Promise<Outcome> {
   run.closedBuses.add(step.bus);
+  for (const pending of run.pending.values()) {
+    if (pending.bus === step.bus && pending.outcome === undefined) pending.isCutOff = true;
+  }
   // What is in hand would be waited for: no time to lose.
   return outcomeOf(
     () => run.bus(step.bus).close({ drainMs: 0 }),
@@ -28,5 +31,7 @@ export async function restartServer(run: Run): Promise<Outcome> {
 export async function join(run: Run, step: StepOf<"join">): Promise<Outcome> {
   const pending = run.pending.get(step.name);
   if (pending === undefined) return "absent";
+  // A server of the same bus may answer while it closes.
+  if (run.leavesOut(pending.isCutOff)) return LEFT_OUT;
   return run.eventually(() => pending.outcome ?? "pending");
 }

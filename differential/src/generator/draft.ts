@@ -46,6 +46,8 @@ export class Draft {
   readonly watches: string[] = [];
   readonly servers: string[] = [];
   readonly leases: string[] = [];
+  /** Servers that take long, by subject. */
+  readonly slowServers: Map<string, string> = new Map();
   /** Steps in the background that nobody has looked at. */
   readonly begun: string[] = [];
   readonly messageIds: string[] = [];

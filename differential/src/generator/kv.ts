@@ -1,11 +1,13 @@
 import type { Expected } from "../script.ts";
-import { type Draft, patience } from "./draft.ts";
+import type { Draft } from "./draft.ts";
 
 const KEYS = ["k", "k.one", "k.two", "other", "x/y=1"];
 const PATTERNS = [undefined, undefined, ">", "k.*", "k.>", "k", "*"];
 
 /** A lease of one and a half units, lost to its holder a tenth before. */
 const LEASE = 1.55;
+/** Somebody who waits for a lease gives up before one ends. */
+const LEASE_WAIT = 0.42;
 /** A lease that outlives the script. */
 const LONG_LEASE = 100;
 /** Where values have a TTL of their own, it is a second: 2.5 units. */
@@ -33,7 +35,7 @@ export function leaseStep(draft: Draft): void {
   const { dice, leases } = draft;
   if (leases.length === 0 || dice.chance(0.45)) {
     const name = draft.name("lease");
-    const wait = dice.maybe(0.3, () => patience(dice.int(0, 2)));
+    const wait = dice.maybe(0.3, () => dice.int(0, 2) + LEASE_WAIT);
     const owner = dice.maybe(0.7, () => `owner-${dice.int(1, 3)}`);
     leases.push(name);
     if (wait !== undefined) draft.begun.push(name);
@@ -162,4 +164,8 @@ function ensureBucket(draft: Draft): void {
 function deleteBucket(draft: Draft): void {
   const { bus, bucket } = target(draft);
   draft.add({ op: "deleteBucket", bus, bucket });
+  // A bus that does not know of it takes the TTL of the old bucket for that of a new one.
+  const { history, ttl } = draft.buckets.find((plan) => plan.bucket === bucket) ?? {};
+  if (ttl === undefined) return;
+  draft.add({ op: "ensureBucket", bus, bucket, ttl, ...(history !== undefined && { history }) });
 }

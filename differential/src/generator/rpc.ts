@@ -33,14 +33,17 @@ function serve(draft: Draft): void {
   const { dice, servers } = draft;
   if (servers.length >= 5) return request(draft);
   const [subject, behaviour] = dice.pick(PATTERNS);
+  const isSlow = behaviour === "slow" || behaviour === "never";
+  // Of several slow servers chance decides which one is busy.
+  if (isSlow && draft.slowServers.has(subject)) return request(draft);
   const name = draft.name("server");
   servers.push(name);
+  if (isSlow) draft.slowServers.set(subject, name);
   const group = dice.weighted<string | false | undefined>([
     [6, undefined],
     [1, false],
     [1, "other"],
   ]);
-  const isSlow = behaviour === "slow" || behaviour === "never";
   const concurrency = isSlow ? dice.maybe(0.5, () => dice.int(1, 2)) : undefined;
   const maxQueued = isSlow && concurrency !== undefined ? dice.int(0, 1) : undefined;
   draft.add({
@@ -49,7 +52,6 @@ function serve(draft: Draft): void {
     name,
     subject,
     behaviour,
-    // Several slow servers would share by chance.
     ...(isSlow ? { group: "default" } : group !== undefined && { group }),
     ...(concurrency !== undefined && { concurrency }),
     ...(maxQueued !== undefined && { maxQueued }),
@@ -94,5 +96,9 @@ function requestMany(draft: Draft): void {
 
 function unserve(draft: Draft): void {
   if (draft.servers.length === 0) return;
-  draft.add({ op: "unserve", name: draft.dice.pick(draft.servers) });
+  const name = draft.dice.pick(draft.servers);
+  for (const [subject, server] of draft.slowServers) {
+    if (server === name) draft.slowServers.delete(subject);
+  }
+  draft.add({ op: "unserve", name });
 }
