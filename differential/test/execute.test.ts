@@ -3,12 +3,13 @@ import { describe, expect, it } from "vitest";
 import { allMutants } from "../../conformance-tests/test/mutants/index.ts";
 import type { Mutant } from "../../conformance-tests/test/mutants/mutant.ts";
 import { unbroken } from "../../conformance-tests/test/mutants/unbroken.ts";
-import type { Difference } from "../src/execute.ts";
+import type { Difference, Judge } from "../src/execute.ts";
 import { override } from "../src/memory-world.ts";
 import { explain } from "../src/rules.ts";
 import { TooLate } from "../src/run.ts";
 import type { Script } from "../src/script.ts";
 import { shrink, withPauses } from "../src/shrink.ts";
+import { slowSimulator } from "./support/slow.ts";
 import {
   clearScripts,
   compareBroken,
@@ -60,12 +61,13 @@ async function toldAt(index: number): Promise<Told | undefined> {
   return known[index];
 }
 
+const byRules: Judge = (step, expected, actual) =>
+  explain(TRAITS.version, step, { expected, actual });
+
 /** The difference that no rule explains, if there is one and it is found in time. */
 async function unexplained(mutant: Mutant, one: Told): Promise<Difference | undefined> {
   try {
-    const { differences } = await compareBroken(mutant, one, (step, expected, actual) =>
-      explain(TRAITS.version, step, { expected, actual }),
-    );
+    const { differences } = await compareBroken(mutant, one, byRules);
     return differences.find(({ rule }) => rule === undefined);
   } catch (error) {
     if (error instanceof TooLate) return undefined;
@@ -90,6 +92,14 @@ describe("compare", () => {
       const { differences, steps } = await compareBroken(unbroken, one);
       expect(differences, `script ${one.script.seed}`).toEqual([]);
       expect(steps).toBe(one.script.steps.length);
+    }
+  });
+
+  it("finds no difference between the simulator and one to which calls take a while", async () => {
+    for await (const one of clearScripts(300)) {
+      const { differences } = await compareBroken(slowSimulator(one.script.seed), one, byRules);
+      const unknown = differences.filter(({ rule }) => rule === undefined);
+      expect(unknown, `script ${one.script.seed}`).toEqual([]);
     }
   });
 
