@@ -143,33 +143,31 @@ export class Differential {
 
   async #reduce(script: Script, comparison: Comparison, worthIt: boolean): Promise<void> {
     const { progress } = this.#options;
-    const difference = comparison.differences.at(-1) as Difference;
+    let last = comparison.differences.at(-1) as Difference;
     let minimal: Script = { ...script, steps: script.steps.slice(0, comparison.steps) };
     const { entries } = await this.#reference(minimal);
     if (this.#options.shrink && worthIt) {
-      const op = script.steps[difference.step]?.op;
+      const op = script.steps[last.step]?.op;
       minimal = await shrink(withPauses(minimal, entries), {
         concurrency: 12,
         fails: async (candidate) => {
           const reference = await this.#reference(candidate);
           if (!reference.isClear) return false;
           const again = await this.#tryCompare({ script: candidate, reference });
-          const last = again && isUnexplained(again) ? again.differences.at(-1) : undefined;
-          return last !== undefined && candidate.steps[last.step]?.op === op;
+          const found = again && isUnexplained(again) ? again.differences.at(-1) : undefined;
+          return found !== undefined && candidate.steps[found.step]?.op === op;
         },
       });
       const again = await this.#tryCompare({
         script: minimal,
         reference: await this.#reference(minimal),
       });
-      const last = again?.differences.at(-1) ?? difference;
-      progress(tell(minimal, last));
-    } else {
-      progress(tell(minimal, difference));
+      last = again?.differences.at(-1) ?? last;
     }
+    progress(tell(minimal, last));
     const noted = this.#differences.findLastIndex((one) => one.script === script.seed);
     const known = this.#differences[noted];
-    if (known) this.#differences[noted] = { ...known, minimal: minimal.steps };
+    if (known) this.#differences[noted] = { ...known, ...last, minimal: minimal.steps };
   }
 
   #note(script: Script, comparison: Comparison): void {
@@ -198,9 +196,10 @@ export class Differential {
 
   /** Runs it on the server; `undefined` if that was too late to say anything. */
   async #tryCompare({ script, reference }: Prepared): Promise<Comparison | undefined> {
-    const { host, unitMs } = this.#options;
+    const { unitMs } = this.#options;
+    const host = script.restarts ? await this.#options.host.another() : this.#options.host;
     const { traits } = host;
-    const storage = script.seed % 8 === 0 ? "file" : "memory";
+    const storage = script.restarts || script.seed % 8 === 0 ? "file" : "memory";
     const world = host.world(script, { unitMs, storage });
     try {
       return await compare(
@@ -213,6 +212,7 @@ export class Differential {
       throw error;
     } finally {
       await world.close();
+      if (script.restarts) await host.close();
     }
   }
 }

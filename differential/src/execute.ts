@@ -63,12 +63,9 @@ export async function compare(
     run.checkTime();
     run.expected = expected;
     const actual = await notForEver(run, perform(run, step));
-    if (isSame(actual, expected)) {
-      run.checkTime();
-      continue;
-    }
+    if (step.op !== "restartServer") run.checkTime();
+    if (isSame(actual, expected)) continue;
     const rule = judge(step, expected, actual);
-    run.checkTime();
     differences.push({ step: index, ...(rule !== undefined && { rule }), expected, actual });
     if (rule === undefined) return { differences, steps: index + 1, rulesMet: [...run.rulesMet] };
   }

@@ -15,6 +15,8 @@ interface Concerns {
 
 /** What all steps of a tick may cost together. */
 const BUDGET = 14;
+/** How long a server may take to be back, with everybody. */
+const RESTART_TICKS = 8;
 /** Touched by what may have to do with anything. */
 const ALL = "*";
 
@@ -45,7 +47,9 @@ export class Ticks {
     if (mustWait || this.#spent + cost > BUDGET) this.#next(1);
     this.#spent += cost;
     for (const what of touches) this.#touched.set(what, this.#tick);
-    return this.#tick;
+    const tick = this.#tick;
+    if (step.op === "restartServer") this.#next(RESTART_TICKS);
+    return tick;
   }
 
   #next(ticks: number): void {
@@ -75,7 +79,9 @@ export class Ticks {
       case "openBus":
         return { touches: [ALL], cost: 5 };
       case "restartServer":
-        return { touches: [ALL] };
+        // What is still under way would or would not come before the end.
+        this.#next(1);
+        return {};
       case "notify":
       case "publish":
         return { touches: ["live"] };
@@ -95,7 +101,7 @@ export class Ticks {
       }
       case "unsubscribe": {
         const what = this.#durables.get(step.name) ?? "";
-        return { needs: [what], touches: [what], cost: 2 };
+        return { needs: [what, "live"], touches: [what], cost: 2 };
       }
       case "settle":
         return {

@@ -15,6 +15,7 @@ export interface NatsHostOptions {
 /** A private nats-server on which many scripts run at a time, each in a namespace of its own. */
 export class NatsHost {
   readonly traits: Traits;
+  readonly #binary: NatsHostOptions["binary"];
   readonly #server: NatsServer;
   readonly #connection: NatsConnection;
   readonly #manager: JetStreamManager;
@@ -22,8 +23,14 @@ export class NatsHost {
 
   private constructor(
     server: NatsServer,
-    parts: { connection: NatsConnection; manager: JetStreamManager; traits: Traits },
+    parts: {
+      readonly binary: NatsHostOptions["binary"];
+      readonly connection: NatsConnection;
+      readonly manager: JetStreamManager;
+      readonly traits: Traits;
+    },
   ) {
+    this.#binary = parts.binary;
     this.#server = server;
     this.#connection = parts.connection;
     this.#manager = parts.manager;
@@ -32,6 +39,15 @@ export class NatsHost {
 
   /** Starts a server. */
   static async start({ binary }: NatsHostOptions): Promise<NatsHost> {
+    return NatsHost.#start(binary);
+  }
+
+  /** Another server of the same kind. */
+  another(): Promise<NatsHost> {
+    return NatsHost.#start(this.#binary);
+  }
+
+  static async #start(binary: NatsHostOptions["binary"]): Promise<NatsHost> {
     const server = await startNatsServer({ binary });
     const connection = await connect({ servers: server.url, maxReconnectAttempts: -1 });
     const manager = await jetstreamManager(connection);
@@ -39,7 +55,7 @@ export class NatsHost {
     const { keyTtl, maxPayloadBytes } = bus.capabilities;
     await bus.close();
     const traits = { version: server.version, keyTtl, maxPayloadBytes };
-    return new NatsHost(server, { connection, manager, traits });
+    return new NatsHost(server, { binary, connection, manager, traits });
   }
 
   /** A fresh namespace. */

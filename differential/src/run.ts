@@ -13,6 +13,8 @@ import type { Traits, World } from "./world.ts";
 export const WINDOW = 0.38;
 /** Until which part of a tick something is waited for. */
 const PATIENCE = 0.3;
+/** How long it is waited for in any case, in units. */
+const LAST_PATIENCE = 0.05;
 /** How long the reference waits, in units, for what is under way: nothing takes time there. */
 const QUIET = 0.0005;
 /** How long a value whose TTL is over may still be there, in ticks. */
@@ -156,7 +158,11 @@ export class Run {
       await clock.sleep(QUIET * this.unitMs);
       return look();
     }
-    const deadline = this.#tickMs + PATIENCE * this.unitMs;
+    // A step before, whose outcome did not come, may have waited until the end.
+    const deadline = Math.max(
+      this.#tickMs + PATIENCE * this.unitMs,
+      clock.monotonic() + LAST_PATIENCE * this.unitMs,
+    );
     for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = Math.min(pauseMs * 1.5, MAX_LOOK_MS)) {
       const outcome = await look();
       const leftMs = deadline - clock.monotonic();

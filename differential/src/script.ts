@@ -232,5 +232,7 @@ export interface Script {
   readonly seed: number;
   /** How long message ids and dedup keys are remembered, in units; default: the product's. */
   readonly dedupWindow?: number;
+  /** Its server is restarted, so it needs one of its own. */
+  readonly restarts?: true;
   readonly steps: readonly Step[];
 }

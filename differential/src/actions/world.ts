@@ -22,7 +22,14 @@ export function closeBus(run: Run, step: StepOf<"closeBus">): Promise<Outcome> {
   );
 }
 
+/** What was in hand is not looked at any more: how much of it outlives a restart is a capability. */
 export async function restartServer(run: Run): Promise<Outcome> {
+  run.messages.clear();
+  run.jobs.clear();
+  run.leases.clear();
+  for (const pending of run.pending.values()) {
+    if (pending.outcome === undefined) pending.isCutOff = true;
+  }
   await run.world.restartServer();
   return "ok";
 }

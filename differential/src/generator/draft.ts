@@ -53,8 +53,15 @@ export class Draft {
   readonly messageIds: string[] = [];
   #names = 0;
 
-  constructor(dice: Dice) {
+  /**
+   * Whether nothing in it runs out: a server that was restarted knows the ends of what it had handed
+   * out only to the second.
+   */
+  readonly isCalm: boolean;
+
+  constructor(dice: Dice, isCalm: boolean = false) {
     this.dice = dice;
+    this.isCalm = isCalm;
     const count = dice.int(1, 3);
     this.durables = Array.from({ length: count }, (_, index) => ({
       durable: `d${index}`,
@@ -64,7 +71,7 @@ export class Draft {
     this.queues = ["q", "q.two"].slice(0, dice.int(1, 2));
     this.buckets = ["b", "b.two"].slice(0, dice.int(1, 2)).map((bucket) => {
       const history = dice.maybe(0.5, () => dice.int(2, 5));
-      const ttl = dice.maybe(0.15, () => span(dice.int(1, 3)));
+      const ttl = this.mayEnd(0.15, () => span(dice.int(1, 3)));
       return {
         bucket,
         ...(history !== undefined && { history }),
@@ -103,9 +110,9 @@ export class Draft {
       [1, { publish: dice.int(0, 3) }],
       [1, { tick: 0 }],
     ]);
-    const ackWait = polled ? dice.maybe(0.5, () => span(dice.int(0, 2))) : undefined;
+    const ackWait = polled ? this.mayEnd(0.5, () => span(dice.int(0, 2))) : undefined;
     // Whoever takes at once has a redelivery at an odd time: from then on in whole units.
-    const backoff = dice.maybe(polled ? 0.15 : 0.3, () =>
+    const backoff = this.mayEnd(polled ? 0.15 : 0.3, () =>
       polled
         ? [span(dice.int(0, 1)), span(dice.int(0, 2))]
         : [span(dice.int(0, 1)), dice.int(1, 2), dice.int(1, 3)],
@@ -121,12 +128,17 @@ export class Draft {
     };
   }
 
+  /** A length of time with this probability, where something may run out. */
+  mayEnd<T>(probability: number, value: () => T): T | undefined {
+    return this.isCalm ? undefined : this.dice.maybe(probability, value);
+  }
+
   /** A job. */
   job(): JobSpec {
     const { dice } = this;
     const dedupKey = dice.maybe(0.2, () => `key${dice.int(0, 2)}`);
     const priority = dice.maybe(0.35, () => dice.pick([0, 1, 5, 9]));
-    const delay = dice.maybe(0.2, () => span(dice.int(0, 2)));
+    const delay = this.mayEnd(0.2, () => span(dice.int(0, 2)));
     const maxAttempts = dice.maybe(0.4, () => dice.int(1, 3));
     const headers = dice.maybe(0.15, () => ({ Kind: "job", Many: ["a", "b"] }));
     return {

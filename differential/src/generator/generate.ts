@@ -20,12 +20,18 @@ export function scriptSeed(seed: number, index: number): number {
   return (Math.imul(seed, 0x9e37_79b1) + Math.imul(index + 1, 0x85eb_ca6b)) >>> 0;
 }
 
+/** One of so many scripts restarts its server. */
+const RESTARTS_ONE_OF = 50;
+/** It is shorter: what was in hand before a restart comes again after half a minute. */
+const MOST_STEPS_WITH_RESTART = 40;
+
 /** The script of a seed: always the same one. */
 export function generate(seed: number, options: GenerateOptions = {}): Script {
   const dice = new Dice(seed);
-  const draft = new Draft(dice);
-  const count = options.steps ?? dice.int(20, 60);
-  const dedupWindow = dice.maybe(0.3, () => span(dice.int(1, 3)));
+  const restarts = seed % RESTARTS_ONE_OF === 0;
+  const draft = new Draft(dice, restarts);
+  const count = options.steps ?? dice.int(20, restarts ? MOST_STEPS_WITH_RESTART : 60);
+  const dedupWindow = draft.mayEnd(0.3, () => span(dice.int(1, 3)));
   // Each script is mostly about one or two things, so that it gets somewhere.
   const kinds = [pubsubStep, kvStep, leaseStep, jobStep, rpcStep];
   const main = dice.pick(kinds);
@@ -35,7 +41,10 @@ export function generate(seed: number, options: GenerateOptions = {}): Script {
     return [weight, kind] as const;
   });
   prepareBuckets(draft);
+  const restartAt = restarts ? dice.int(5, count - 5) : count;
   while (draft.steps.length < count) {
+    const isDone = draft.steps.some(({ op }) => op === "restartServer");
+    if (draft.steps.length >= restartAt && !isDone) draft.add({ op: "restartServer" });
     dice.weighted<(draft: Draft) => void>([
       ...weights,
       [3, wait],
@@ -46,7 +55,12 @@ export function generate(seed: number, options: GenerateOptions = {}): Script {
   }
   lookAtEverything(draft);
   const steps = draft.steps.slice();
-  return { seed, ...(dedupWindow !== undefined && { dedupWindow }), steps };
+  return {
+    seed,
+    ...(dedupWindow !== undefined && { dedupWindow }),
+    ...(restarts && { restarts }),
+    steps,
+  };
 }
 
 function prepareBuckets(draft: Draft): void {

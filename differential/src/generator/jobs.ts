@@ -7,7 +7,7 @@ export function jobStep(draft: Draft): void {
     [7, enqueue],
     [1.5, enqueueMany],
     [7, claim],
-    [1, waitingClaim],
+    [draft.isCalm ? 0 : 1, waitingClaim],
     [8, settle],
     [4, stats],
     [1, pause],
@@ -37,7 +37,7 @@ function enqueueMany(draft: Draft): void {
 function claim(draft: Draft): void {
   const { dice } = draft;
   const max = dice.maybe(0.6, () => dice.int(1, 5));
-  const lease = dice.maybe(0.6, () => span(dice.int(0, 2)));
+  const lease = draft.mayEnd(0.6, () => span(dice.int(0, 2)));
   draft.add({
     op: "claim",
     bus: draft.bus(),
@@ -66,8 +66,8 @@ function settle(draft: Draft): void {
       [1, "deadLetter"],
       [2, "heartbeat"],
     ]);
-    const delay = how === "nak" ? dice.maybe(0.4, () => span(dice.int(0, 2))) : undefined;
-    const lease = how === "heartbeat" ? dice.maybe(0.5, () => span(dice.int(0, 2))) : undefined;
+    const delay = how === "nak" ? draft.mayEnd(0.4, () => span(dice.int(0, 2))) : undefined;
+    const lease = how === "heartbeat" ? draft.mayEnd(0.5, () => span(dice.int(0, 2))) : undefined;
     const reason = how === "nak" ? dice.maybe(0.3, () => "not today") : undefined;
     draft.add({
       op: "job",

@@ -35,7 +35,7 @@ export function leaseStep(draft: Draft): void {
   const { dice, leases } = draft;
   if (leases.length === 0 || dice.chance(0.45)) {
     const name = draft.name("lease");
-    const wait = dice.maybe(0.3, () => dice.int(0, 2) + LEASE_WAIT);
+    const wait = draft.mayEnd(0.3, () => dice.int(0, 2) + LEASE_WAIT);
     const owner = dice.maybe(0.7, () => `owner-${dice.int(1, 3)}`);
     leases.push(name);
     if (wait !== undefined) draft.begun.push(name);
@@ -45,7 +45,7 @@ export function leaseStep(draft: Draft): void {
       name,
       bucket: dice.pick(draft.buckets).bucket,
       key: dice.pick(KEYS.slice(0, 2)),
-      ttl: dice.chance(0.6) ? LEASE : LONG_LEASE,
+      ttl: !draft.isCalm && dice.chance(0.6) ? LEASE : LONG_LEASE,
       ...(owner !== undefined && { owner }),
       ...(wait !== undefined && { wait }),
     });
@@ -67,7 +67,7 @@ function target(draft: Draft): {
 function write(draft: Draft): void {
   const { dice } = draft;
   const op = dice.chance(0.7) ? "put" : "create";
-  const ttl = dice.maybe(0.08, () => KEY_TTL);
+  const ttl = draft.mayEnd(0.08, () => KEY_TTL);
   const over = ttl === undefined && dice.chance(0.01);
   draft.add({
     op,

@@ -108,7 +108,7 @@ function settle(draft: Draft): void {
       [1, "term"],
       [1, "extend"],
     ]);
-    const delay = how === "nak" ? dice.maybe(0.4, () => span(dice.int(0, 2))) : undefined;
+    const delay = how === "nak" ? draft.mayEnd(0.4, () => span(dice.int(0, 2))) : undefined;
     const reason = how === "term" ? dice.maybe(0.5, () => "no use") : undefined;
     draft.add({
       op: "settle",

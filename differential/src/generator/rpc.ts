@@ -19,6 +19,10 @@ const PATTERNS: readonly (readonly [pattern: string, behaviour: Behaviour])[] = 
   ["calc.>", "echo"],
 ];
 
+function isQuick([, behaviour]: readonly [pattern: string, behaviour: Behaviour]): boolean {
+  return behaviour !== "slow" && behaviour !== "never";
+}
+
 /** One step of serving or asking. */
 export function rpcStep(draft: Draft): void {
   draft.dice.weighted<(draft: Draft) => void>([
@@ -32,7 +36,7 @@ export function rpcStep(draft: Draft): void {
 function serve(draft: Draft): void {
   const { dice, servers } = draft;
   if (servers.length >= 5) return request(draft);
-  const [subject, behaviour] = dice.pick(PATTERNS);
+  const [subject, behaviour] = dice.pick(draft.isCalm ? PATTERNS.filter(isQuick) : PATTERNS);
   const isSlow = behaviour === "slow" || behaviour === "never";
   // Of several slow servers chance decides which one is busy.
   if (isSlow && draft.slowServers.has(subject)) return request(draft);
@@ -60,7 +64,7 @@ function serve(draft: Draft): void {
 
 function request(draft: Draft): void {
   const { dice } = draft;
-  const [subject, behaviour] = dice.pick(SUBJECTS);
+  const [subject, behaviour] = dice.pick(draft.isCalm ? SUBJECTS.filter(isQuick) : SUBJECTS);
   const isSlow = behaviour === "slow" || behaviour === "never";
   const name = isSlow ? draft.name("request") : undefined;
   if (name !== undefined) draft.begun.push(name);
