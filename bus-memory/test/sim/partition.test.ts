@@ -1,4 +1,4 @@
-import type { BusStatus } from "@busbar/core";
+import { type BusStatus, toText } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { type FaultOptions, simulate, type World } from "../../src/index.ts";
 import { next } from "../support.ts";
@@ -173,6 +173,31 @@ describe("what a process has when it is cut off", () => {
         expect(message).toMatchObject({ sequence, deliveryCount: 1 });
         await message.ack();
       }
+    });
+  });
+
+  it("a listener: what is sent meanwhile is lost, what comes after arrives", async () => {
+    await play(async (world) => {
+      const { bus } = world.process("p");
+      const listener = await bus.pubsub.listen("news");
+      world.partition("p");
+      await world.bus.pubsub.notify("news", "lost");
+      await world.sleep(10);
+      world.mend("p");
+      await world.bus.pubsub.notify("news", "heard");
+      expect(toText((await next(listener)).payload)).toBe("heard");
+    });
+  });
+
+  it("a server of requests: they time out, and those after it are answered", async () => {
+    await play(async (world) => {
+      await world.process("p").bus.rpc.serve("hello", ({ payload }) => payload);
+      world.partition("p");
+      const { rpc } = world.process("asking").bus;
+      const lost = rpc.request("hello", "x", { timeoutMs: 500 });
+      await expect(lost).rejects.toMatchObject({ code: "TIMEOUT" });
+      world.mend("p");
+      expect(toText((await rpc.request("hello", "x")).payload)).toBe("x");
     });
   });
 

@@ -208,6 +208,19 @@ describe("a process that is killed", () => {
     );
   });
 
+  it("does not end the run by what its code throws after that", async () => {
+    await play(async (world) => {
+      const process = world.process("p", async () => {
+        // Neither its bus nor its clock: nothing holds it back.
+        await world.sleep(100);
+        throw new Error("too late");
+      });
+      await world.sleep(50);
+      process.kill();
+      await world.sleep(1_000);
+    });
+  });
+
   it("is killed once; a process that has ended, too", async () => {
     const { trace } = await simulate({ seed: 1, trace: true }, async (world) => {
       const process = world.process("p", () => undefined);
