@@ -35,6 +35,19 @@ describe("a seed", () => {
     expect(quiet.trace).toEqual([]);
   });
 
+  it("gives a hash that tells when things happened", async () => {
+    const hashOf = async (ms: number): Promise<number> => {
+      const { hash } = await simulate({ seed: 1 }, async (world) => {
+        const { bus } = world.process("p");
+        await world.sleep(ms);
+        await bus.kv.put("b", "k", "v");
+      });
+      return hash;
+    };
+    expect(await hashOf(2)).toBe(await hashOf(2));
+    expect(await hashOf(2)).not.toBe(await hashOf(3));
+  });
+
   it("is drawn if it is not given, and named in what fails", async () => {
     const seeds = new Set<number>();
     for (let run = 0; run < 5; run += 1) {
