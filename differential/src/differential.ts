@@ -55,6 +55,11 @@ interface Prepared {
   readonly reference: Reference;
 }
 
+/** A script that differed, or that was late to the end. */
+interface Suspect extends Prepared {
+  readonly first?: Difference | undefined;
+}
+
 /** How many variants of a script are tried until one has no ambiguous moment. */
 const MAX_VARIANTS = 200;
 /** Few enough that nobody is late. */
@@ -95,17 +100,17 @@ export class Differential {
   }
 
   /** The scripts with a difference that no rule explains, or that were late to the end. */
-  async #runAll(indexes: readonly number[]): Promise<Prepared[]> {
+  async #runAll(indexes: readonly number[]): Promise<Suspect[]> {
     const { concurrency, progress } = this.#options;
     const pace = new Pace({ clock: systemClock, atMost: concurrency });
-    const suspects: Prepared[] = [];
+    const suspects: Suspect[] = [];
     let done = 0;
     const never = await pace.run(indexes, async (index) => {
       const prepared = await this.#prepare(index);
       const comparison = await this.#tryCompare(prepared);
       if (comparison === undefined) return false;
-      if (isUnexplained(comparison)) suspects.push(prepared);
-      else this.#note(prepared.script, comparison);
+      if (!isUnexplained(comparison)) this.#note(prepared.script, comparison);
+      else suspects.push({ ...prepared, first: comparison.differences.at(-1) });
       done += 1;
       if (done % 500 === 0) {
         progress(`${done} of ${indexes.length} scripts, ${pace.limit} at a time`);
@@ -118,9 +123,9 @@ export class Differential {
   }
 
   /** Runs suspects again, twice; what does not come again was the machine's fault. */
-  async #confirm(suspects: readonly Prepared[]): Promise<number> {
+  async #confirm(suspects: readonly Suspect[]): Promise<number> {
     let unexplained = 0;
-    const runs = new Map<Prepared, (Comparison | undefined)[]>();
+    const runs = new Map<Suspect, (Comparison | undefined)[]>();
     await inParallel(suspects, CONFIRMED_AT_A_TIME, async (prepared) => {
       const first = await this.#tryCompare(prepared);
       runs.set(prepared, [first, await this.#tryCompare(prepared)]);
@@ -130,7 +135,7 @@ export class Differential {
       const confirmed = comparisons.findLast((one) => one !== undefined && isUnexplained(one));
       if (confirmed === undefined) {
         this.#unstable += 1;
-        this.#options.progress(`script ${prepared.script.seed} is unstable`);
+        this.#options.progress(tellUnstable(prepared));
         if (last) this.#note(prepared.script, last);
         continue;
       }
@@ -229,6 +234,14 @@ function tell(script: Script, difference: Difference): string {
     `  expected ${JSON.stringify(difference.expected)}`,
     `  actual   ${JSON.stringify(difference.actual)}`,
   ].join("\n");
+}
+
+/** One line about a difference that did not come again. */
+function tellUnstable({ script, first }: Suspect): string {
+  const told = first
+    ? `${JSON.stringify(script.steps[first.step])} told ${JSON.stringify(first.actual)} instead of ${JSON.stringify(first.expected)}`
+    : "always too late";
+  return `script ${script.seed} is unstable: ${told}`;
 }
 
 function isUnexplained({ differences }: Comparison): boolean {
