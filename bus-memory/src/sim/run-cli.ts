@@ -52,6 +52,9 @@ export async function runSimulateCli(
     const scenario = await loadScenario(file, cwd);
     const session = new Session({ file, program, cwd, output, errors }, scenario, options);
     const isOne = options.replay !== undefined || options.seed !== undefined;
+    if (isOne && options.json !== undefined) {
+      throw new RangeError("--json is about many seeds: with --from N --seeds 1 it is about one");
+    }
     return (await (isOne ? session.playOne() : session.playMany())) ? 0 : 1;
   } catch (error) {
     errors.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);

@@ -69,7 +69,7 @@ export interface PlayOptions<Step> {
 
 /** What a run that failed is known by. */
 export interface Finding {
-  /** Who found it: a checker, `check`, `process`, `scenario`, `deadlock`, `liveness` or `determinism`. */
+  /** Who found it: as in `FailedRun`, or `check`. */
   readonly by: string;
   /** What is wrong. */
   readonly what: string;

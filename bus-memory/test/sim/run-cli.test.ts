@@ -85,6 +85,8 @@ describe("busbar-simulate", () => {
     expect(await run()).toMatchObject({ code: 2 });
     expect(await run(FAILING, "--seeds", "x")).toMatchObject({ code: 2 });
     expect(await run("nowhere.ts")).toMatchObject({ code: 2 });
+    const one = await run(FAILING, "--seed", "1", "--json", "one.json");
+    expect(one).toMatchObject({ code: 2, err: expect.stringMatching(/--json is about many/) });
     const noScenario = await run(fileURLToPath(import.meta.resolve("./planted/insist.ts")));
     expect(noScenario).toMatchObject({ code: 2, err: expect.stringMatching(/has no scenario/) });
     expect(await run(SOMETIMES, "--replay", "nowhere.json")).toMatchObject({ code: 2 });
