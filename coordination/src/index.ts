@@ -1,4 +1,19 @@
 export { Permits, type PermitsOptions } from "./permits/permits.ts";
+export {
+  DiscardTask,
+  RetryTask,
+  type TaskContext,
+  type TaskHandler,
+  type TaskOutcome,
+} from "./tasks/running-task.ts";
+export type { Backoff, Task, TaskInput, TaskPriority } from "./tasks/task.ts";
+export { type Submitted, TaskQueue, type TaskQueueParts } from "./tasks/task-queue.ts";
+export {
+  type StopOptions,
+  type StopReport,
+  WorkerPool,
+  type WorkerPoolOptions,
+} from "./tasks/worker-pool.ts";
 export type {
   JsonValue,
   Some,
@@ -19,3 +34,4 @@ export {
   TenantRegistry,
   type TenantRegistryOptions,
 } from "./tenants/tenant-registry.ts";
+export { TenantDirectory } from "./tenants/tenant-directory.ts";

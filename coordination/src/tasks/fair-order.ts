@@ -11,6 +11,8 @@ interface Lane<Id> {
   /** Tells lanes with equal times apart: who waits longer is first. */
   order: number;
   isReady: boolean;
+  /** It wants turns, and cannot take them at this moment. */
+  isHeld: boolean;
   /** Which of its entries in the heap counts: the others are left over. */
   entry: Entry<Id> | undefined;
 }
@@ -51,7 +53,16 @@ export class FairOrder<Id> {
     checkInteger("weight", weight, 1, MAX_WEIGHT);
     const lane = this.#lanes.get(id);
     if (lane) lane.weight = weight;
-    else this.#lanes.set(id, { id, weight, pass: 0, order: 0, isReady: false, entry: undefined });
+    else
+      this.#lanes.set(id, {
+        id,
+        weight,
+        pass: 0,
+        order: 0,
+        isReady: false,
+        isHeld: false,
+        entry: undefined,
+      });
   }
 
   /** Removes a lane. Does nothing if there is none. */
@@ -66,13 +77,23 @@ export class FairOrder<Id> {
     if (lane.isReady) return;
     lane.isReady = true;
     this.#ready += 1;
-    lane.pass = Math.max(lane.pass, this.#now);
+    if (!lane.isHeld) lane.pass = Math.max(lane.pass, this.#now);
+    lane.isHeld = false;
     this.#enter(lane);
+  }
+
+  /** The lane takes no turns until it says again that it wants them. It keeps its claim to them. */
+  hold(id: Id): void {
+    const lane = this.#lanes.get(id);
+    if (!lane?.isReady) return;
+    this.rest(id);
+    lane.isHeld = true;
   }
 
   /** The lane wants no more turns for now. */
   rest(id: Id): void {
     const lane = this.#lanes.get(id);
+    if (lane) lane.isHeld = false;
     if (!lane?.isReady) return;
     lane.isReady = false;
     lane.entry = undefined;

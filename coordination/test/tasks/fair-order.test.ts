@@ -96,6 +96,21 @@ describe("FairOrder", () => {
     expect(count(order, 2).get("b")).toBe(1);
   });
 
+  it("keeps the turns of a lane that cannot take them at the moment", () => {
+    const order = lanes({ a: 1, b: 1 });
+    order.hold("a");
+    expect(count(order, 10)).toEqual(new Map([["b", 10]]));
+    expect(order.ready).toBe(1);
+    order.want("a");
+    expect(count(order, 10)).toEqual(new Map([["a", 10]]));
+    // Who rests meanwhile gives them up.
+    order.hold("a");
+    count(order, 10);
+    order.rest("a");
+    order.want("a");
+    expect(Math.abs((count(order, 10).get("a") ?? 0) - 5)).toBeLessThanOrEqual(1);
+  });
+
   it("takes a new weight from the next turn on", () => {
     const order = lanes({ a: 1, b: 1 });
     count(order, 100);

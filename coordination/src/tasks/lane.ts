@@ -1,0 +1,59 @@
+import type { Clock, Timer } from "@busbar/core";
+import { Heap } from "@busbar/core/adapter";
+import type { LaneEntry } from "./lanes.ts";
+
+/** Of how many times it is known when something falls due; what is beyond is found by looking. */
+const MAX_DUES = 1_000;
+
+/** What a pool knows of a lane. */
+export class Lane implements LaneEntry {
+  readonly name: string;
+  readonly tenant: string;
+  /** Its tasks that run in this pool. */
+  running = 0;
+  /** Claims that are under way, and how many tasks they may bring. */
+  claims = 0;
+  expected = 0;
+  /** How often it was woken. */
+  wakes = 0;
+  /** Others have its permits. */
+  isFull = false;
+  readonly #clock: Clock;
+  readonly #onDue: () => void;
+  /** By the monotonic clock. */
+  readonly #dues = new Heap<number>((a, b) => a < b);
+  #timer: Timer | undefined;
+
+  /** `onDue` is called when something falls due. */
+  constructor({ name, tenant }: LaneEntry, clock: Clock, onDue: () => void) {
+    this.name = name;
+    this.tenant = tenant;
+    this.#clock = clock;
+    this.#onDue = onDue;
+  }
+
+  /** Something falls due after each of these times. */
+  dueAfter(...delaysMs: readonly number[]): void {
+    if (this.#dues.size >= MAX_DUES) return;
+    for (const delayMs of delaysMs) this.#dues.push(this.#clock.monotonic() + delayMs);
+    this.#arm();
+  }
+
+  /** Leaves the clock alone. */
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  #arm(): void {
+    this.#timer?.cancel();
+    const first = this.#dues.first;
+    if (first === undefined) return;
+    const delayMs = Math.max(0, first - this.#clock.monotonic());
+    this.#timer = this.#clock.setTimer(() => {
+      const nowMs = this.#clock.monotonic();
+      while ((this.#dues.first ?? Number.POSITIVE_INFINITY) <= nowMs) this.#dues.pop();
+      this.#onDue();
+      this.#arm();
+    }, delayMs);
+  }
+}

@@ -1,0 +1,113 @@
+import { type Bus, errorCode, type KvWatch, type Listener, toText } from "@busbar/core";
+
+/** A lane: the tasks of one tenant in one queue. Its name is the tenant's storage id. */
+export interface LaneEntry {
+  readonly name: string;
+  readonly tenant: string;
+}
+
+/** Told of by {@link Lanes.watch}. */
+export interface LaneListener {
+  /** There is such a lane. */
+  found(lane: LaneEntry): void;
+  /** It is gone. */
+  gone(name: string): void;
+  /** It may have tasks: now, or after so many milliseconds. */
+  woken(name: string, delayMs: number): void;
+  /** Somebody gave permits of it back. */
+  freed(name: string): void;
+}
+
+const BUCKET = "task-lanes";
+
+/** Name of the job queue with the tasks of a lane. */
+export function laneQueue(queue: string, lane: string): string {
+  return `tasks.${queue}.${lane}`;
+}
+
+/**
+ * Which lanes a queue has, and which of them have something to do.
+ *
+ * A lane is written down before its first task, so that none is overlooked. That it has work is told by
+ * a live message, which may be lost: whoever listens looks at every lane now and then.
+ */
+export class Lanes {
+  readonly #bus: Bus;
+  readonly #queue: string;
+  readonly #written = new Set<string>();
+
+  constructor(bus: Bus, queue: string) {
+    this.#bus = bus;
+    this.#queue = queue;
+  }
+
+  /** Makes sure that the lane is written down; costs nothing from the second time on. */
+  async ensure({ name, tenant }: LaneEntry): Promise<void> {
+    if (this.#written.has(name)) return;
+    try {
+      await this.#bus.kv.create(BUCKET, this.#key(name), tenant);
+    } catch (error) {
+      if (errorCode(error) !== "CONFLICT") throw error;
+    }
+    this.#written.add(name);
+  }
+
+  /** Tells whoever watches that a lane may have something to do, now or later. */
+  wake(name: string, delayMs = 0): Promise<void> {
+    return this.#bus.pubsub.notify(this.#subject("wake", name), String(delayMs));
+  }
+
+  /** Tells whoever had to wait for permits of a lane that there may be some. */
+  free(name: string): Promise<void> {
+    return this.#bus.pubsub.notify(this.#subject("free", name), "");
+  }
+
+  /** Removes a lane and its tasks. */
+  async remove(name: string): Promise<void> {
+    await this.#bus.jobs.deleteQueue(laneQueue(this.#queue, name));
+    await this.#bus.kv.delete(BUCKET, this.#key(name));
+    this.#written.delete(name);
+  }
+
+  /** Calls `listener`, first with all lanes that there are. @returns what ends it */
+  async watch(listener: LaneListener): Promise<{ close(): Promise<void> }> {
+    const live = await this.#bus.pubsub.listen(this.#subject("*", "*"));
+    const watch = await this.#bus.kv.watch(BUCKET, { key: `${this.#queue}.*` });
+    const reading = Promise.all([this.#hear(live, listener), this.#see(watch, listener)]);
+    return {
+      close: async () => {
+        await Promise.all([live.close(), watch.close()]);
+        await reading;
+      },
+    };
+  }
+
+  async #hear(live: Listener, listener: LaneListener): Promise<void> {
+    for await (const { subject, payload } of live) {
+      const name = lastWord(subject);
+      if (subject === this.#subject("free", name)) listener.freed(name);
+      else listener.woken(name, Number(toText(payload)) || 0);
+    }
+  }
+
+  async #see(watch: KvWatch, listener: LaneListener): Promise<void> {
+    for await (const event of watch) {
+      if (event.type === "initialDone") continue;
+      const name = lastWord(event.key);
+      if (event.type === "put") listener.found({ name, tenant: toText(event.value) });
+      else listener.gone(name);
+    }
+  }
+
+  #key(name: string): string {
+    return `${this.#queue}.${name}`;
+  }
+
+  #subject(what: string, name: string): string {
+    return `tasks.${this.#queue}.${what}.${name}`;
+  }
+}
+
+function lastWord(name: string): string {
+  return name.slice(name.lastIndexOf(".") + 1);
+}
