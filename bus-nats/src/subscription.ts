@@ -232,17 +232,21 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     receivedAt: number,
     entry: StoredLedgerEntry | undefined,
   ): Promise<void> | undefined {
-    const { options } = this.#target;
+    const { from, durable, maxDeliveries } = this.#target.options;
     const replayFor = field(raw.headers, H.replayFor);
-    if (replayFor !== undefined && replayFor !== options.durable) {
-      // A dead letter that somebody else gets again.
+    // A dead letter that somebody else gets again.
+    const isForOther = replayFor !== undefined && replayFor !== durable;
+    // Servers before 2.11 begin with what is next if the sequence is beyond the end.
+    const isBefore =
+      typeof from === "object" && "sequence" in from && info.streamSequence < from.sequence;
+    if (isForOther || isBefore) {
       this.link.outbox.publish(raw.reply as string, ACK);
       this.#fill();
       return undefined;
     }
     const message = this.#delivery(raw, info, receivedAt, entry);
     // The last allowed delivery ended without a settle.
-    if (message.deliveryCount > options.maxDeliveries) return this.bury(message, "max deliveries");
+    if (message.deliveryCount > maxDeliveries) return this.bury(message, "max deliveries");
     if (this.#closing !== undefined || this.#stalled) {
       this.#late.push({ raw, info });
       return undefined;

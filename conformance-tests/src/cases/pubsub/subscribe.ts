@@ -60,6 +60,28 @@ export const subscribeCases: readonly ConformanceCase[] = [
     },
   },
   {
+    id: "PS-SUB-013",
+    title: "from { sequence } beyond the end begins with that sequence when it comes",
+    contract: "pubsub",
+    level: "L1",
+    async run({ bus }) {
+      const { sequence } = await bus.pubsub.publish("s", "before");
+      const from = { sequence: sequence + 3 };
+      const subscriptions = [
+        await bus.pubsub.subscribe("s", { durable: "d", from }),
+        await bus.pubsub.subscribe("s", { from }),
+      ];
+      const wanted: string[] = [];
+      for (let index = 0; wanted.length < 2; index++) {
+        const published = await bus.pubsub.publish("s", `m${index}`);
+        if (published.sequence >= from.sequence) wanted.push(`m${index}`);
+      }
+      for (const subscription of subscriptions) {
+        checkEqual(textsOf(await takeAndAck(subscription, 2)), wanted, "the first two");
+      }
+    },
+  },
+  {
     id: "PS-SUB-003",
     title: "from { timeMs } begins with the first message that was stored at that time or later",
     contract: "pubsub",
