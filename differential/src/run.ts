@@ -14,7 +14,7 @@ export const WINDOW = 0.38;
 /** Until which part of a tick something is waited for. */
 const PATIENCE = 0.3;
 /** How long it is waited for in any case, in units. */
-const LAST_PATIENCE = 0.05;
+const LAST_PATIENCE = 0.12;
 /** How long the reference waits, in units, for what is under way: nothing takes time there. */
 const QUIET = 0.0005;
 /** How long a value whose TTL is over may still be there, in ticks. */
