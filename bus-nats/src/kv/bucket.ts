@@ -27,6 +27,8 @@ export interface Bucket {
   readonly ttlMs: number;
   /** The time where it is kept. */
   readonly time: ServerTime;
+  /** When this was so, by that time; `NaN` where servers do not tell. */
+  readonly knownMs: number;
 }
 
 /**
@@ -122,6 +124,7 @@ export class Buckets {
       messageTtl: config.allow_msg_ttl === true,
       ttlMs: millis(config.max_age),
       time,
+      knownMs: Date.parse(info.ts ?? ""),
     };
   }
 

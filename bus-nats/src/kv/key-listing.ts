@@ -3,6 +3,7 @@ import type { StreamInfo } from "@nats-io/jetstream";
 import type { NatsContext } from "../context.ts";
 import type { Bucket } from "./bucket.ts";
 import { endOf, isRemoval } from "./entry.ts";
+import { millis } from "../wire/jetstream-api.ts";
 import { OrderedReader } from "./ordered-reader.ts";
 
 /** How many walks are remembered between their pages, and for how long. */
@@ -81,15 +82,16 @@ export class KeyListings {
       throw new BusError("NOT_FOUND", `the stream ${stream} is not there`, { details: { stream } });
     }
     const seen = describe(info);
+    const ttlMs = millis(info.config.max_age);
     if (known && known.seen.created === seen.created) {
       if (known.seen.lastSequence < seen.lastSequence) {
-        await this.#read(bucket, key, known.keys, known.seen.lastSequence);
+        await this.#read({ ...bucket, ttlMs }, key, known.keys, known.seen.lastSequence);
         return update(known, seen);
       }
       if (known.seen.subjects === seen.subjects) return update(known, seen);
     }
     const keys: Keys = { revisions: new Map(), ends: new Map() };
-    if (seen.lastSequence > 0) await this.#read(bucket, key, keys, undefined);
+    if (seen.lastSequence > 0) await this.#read({ ...bucket, ttlMs }, key, keys, undefined);
     return update({ keys, sorted: [], seen, usedAt: 0 }, seen);
   }
 

@@ -148,6 +148,8 @@ export class NatsKvStore implements KvStore {
     this.#check(bucket);
     const resolved = resolveWatchOptions(options);
     resolved.signal?.throwIfAborted();
+    // It lives long, so it looks at the bucket's TTL itself: another bus may have made it anew.
+    this.#buckets.forget(bucket);
     return this.#values.onBucket(bucket, async (opened) => {
       resolved.signal?.throwIfAborted();
       this.#context.lifecycle.checkOpen();

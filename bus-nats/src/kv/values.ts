@@ -61,10 +61,10 @@ export class Values {
 
   /** What is kept of a key, oldest first, removals included. */
   history(bucket: string, key: string): Promise<StoredValue[]> {
-    return this.onBucket(bucket, (opened) => this.#historyOnce(opened, key));
+    return this.onBucket(bucket, (opened) => this.#historyOnce(bucket, opened, key));
   }
 
-  async #historyOnce(bucket: Bucket, key: string): Promise<StoredValue[]> {
+  async #historyOnce(name: string, bucket: Bucket, key: string): Promise<StoredValue[]> {
     const { api } = this.#context;
     const subject = bucket.prefix + key;
     const last = await api.lastByLeader(bucket.stream, subject);
@@ -73,7 +73,7 @@ export class Values {
       const record = await api.nextByLeader(bucket.stream, sequence + 1, subject);
       if (record === undefined || record.sequence > last.sequence) break;
       sequence = record.sequence;
-      const stored = this.#withEnd(bucket, fromRecord(key, record));
+      const stored = this.#withEnd(name, bucket, fromRecord(key, record));
       const isTrace = isRemoval(stored.headers) && !this.#isOutlived(bucket, stored.createdAtMs);
       if (!stored.over || isTrace) values.push(stored);
     }
@@ -85,7 +85,7 @@ export class Values {
     const { stream, prefix } = bucket;
     if (bucket.readFromLeader) {
       const record = await api.lastByLeader(stream, prefix + key);
-      return record && this.#withEnd(bucket, fromRecord(key, record));
+      return record && this.#withEnd(name, bucket, fromRecord(key, record));
     }
     const stored = await api.lastOn(stream, prefix + key, {
       onNoResponders: () => bucketGone(name),
@@ -95,16 +95,19 @@ export class Values {
     const { sequence: revision, timeMs: createdAtMs, message } = stored;
     const { headers } = message;
     const value = ownBytes(message.data);
-    return this.#withEnd(bucket, { key, revision, createdAtMs, headers, value });
+    return this.#withEnd(name, bucket, { key, revision, createdAtMs, headers, value });
   }
 
-  #withEnd(bucket: Bucket, stored: StoredValue): ReadValue {
+  #withEnd(name: string, bucket: Bucket, stored: StoredValue): ReadValue {
     const { headers, createdAtMs } = stored;
     if (isRemoval(headers)) return { ...stored, over: true };
     const end = endOf(createdAtMs, headers, bucket.ttlMs);
     if (end === Number.POSITIVE_INFINITY) return { ...stored, over: false };
     this.#buckets.refreshTime(bucket);
-    return { ...stored, over: end <= bucket.time.atLeastMs };
+    const over = end <= bucket.time.atLeastMs;
+    // A bucket that was made anew may have another TTL: its values are judged by what it is now.
+    if (over && bucket.ttlMs > 0 && end > bucket.knownMs) throw bucketGone(name);
+    return { ...stored, over };
   }
 
   /** Whether the bucket's own TTL is over: for the trace of a removed value too. */

@@ -1,5 +1,5 @@
 import { errorCode } from "@busbar/core";
-import { check, checkCode, checkEqual, checkOptionRefused } from "../../assert.ts";
+import { check, checkCode, checkEqual, checkOptionRefused, iteratorOf } from "../../assert.ts";
 import type { ConformanceCase } from "../../case.ts";
 import { checkNotBefore, lateness, range, timed } from "../jobs/timing.ts";
 import { BUCKET, textAt } from "./helpers.ts";
@@ -233,6 +233,32 @@ export const bucketCases: readonly ConformanceCase[] = [
           (buses[index % 3] as typeof bus).kv.ensureBucket("other", { history: 2 }),
         ),
       );
+    },
+  },
+  {
+    id: "KV-BUCKET-012",
+    title: "A bucket that another bus makes anew without a TTL keeps its values for every bus",
+    contract: "kv",
+    level: "L1",
+    async run(context) {
+      const { bus, clock } = context;
+      const other = await context.open();
+      await bus.kv.ensureBucket(BUCKET, { ttlMs: 200, history: 2 });
+      // Both know the bucket as it was.
+      for (const one of [bus, other]) await one.kv.put(BUCKET, "key", "old");
+      await other.kv.deleteBucket(BUCKET);
+      await other.kv.ensureBucket(BUCKET, { history: 2 });
+      await other.kv.put(BUCKET, "key", "new");
+      await clock.sleep(200 + lateness(context));
+      for (const one of [bus, other]) {
+        checkEqual(await textAt(one, "key"), "new", "the value");
+        checkEqual((await one.kv.keys(BUCKET)).keys, ["key"], "the keys");
+        checkEqual((await one.kv.history(BUCKET, "key")).length, 1, "its past");
+        const watch = await one.kv.watch(BUCKET);
+        const { value } = await iteratorOf(watch).next();
+        checkEqual(value?.type, "put", "what a watch has first");
+        await watch.close();
+      }
     },
   },
 ];
