@@ -164,8 +164,4 @@ function ensureBucket(draft: Draft): void {
 function deleteBucket(draft: Draft): void {
   const { bus, bucket } = target(draft);
   draft.add({ op: "deleteBucket", bus, bucket });
-  // A bus that does not know of it takes the TTL of the old bucket for that of a new one.
-  const { history, ttl } = draft.buckets.find((plan) => plan.bucket === bucket) ?? {};
-  if (ttl === undefined) return;
-  draft.add({ op: "ensureBucket", bus, bucket, ttl, ...(history !== undefined && { history }) });
 }
