@@ -80,6 +80,11 @@ export class SimProcess {
     return this.#main !== undefined;
   }
 
+  /** 1 for its first life; each restart is another one. */
+  get incarnation(): number {
+    return this.#incarnation;
+  }
+
   /** Where it is. */
   get state(): ProcessState {
     return this.#state;

@@ -15,6 +15,7 @@ export interface LanePermitsParts extends PermitsOptions {
 export class LanePermits {
   readonly #parts: LanePermitsParts;
   #permits: Promise<Permits> | undefined;
+  #current: Permits | undefined;
 
   constructor(parts: LanePermitsParts) {
     this.#parts = parts;
@@ -28,6 +29,11 @@ export class LanePermits {
     const allowed = limit === null ? wanted : await this.#take(lane, wanted, limit);
     lane.expected += allowed;
     return allowed;
+  }
+
+  /** Whether one more task may run at this moment: time has passed since it was allowed. */
+  covers(lane: Lane, limit: number | null): boolean {
+    return limit === null || (this.#current?.held(lane.name) ?? 0) > lane.running;
   }
 
   /** What the lane does not use, others may. */
@@ -68,8 +74,10 @@ export class LanePermits {
   async #new(): Promise<Permits> {
     const { bus, lost, freed: _, ...options } = this.#parts;
     const permits = await Permits.open(bus, options);
+    this.#current = permits;
     permits.lost.addEventListener("abort", () => {
       this.#permits = undefined;
+      this.#current = undefined;
       void permits.close().catch(() => undefined);
       lost();
     });

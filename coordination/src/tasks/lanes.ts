@@ -72,7 +72,11 @@ export class Lanes {
   /** Calls `listener`, first with all lanes that there are. @returns what ends it */
   async watch(listener: LaneListener): Promise<{ close(): Promise<void> }> {
     const live = await this.#bus.pubsub.listen(this.#subject("*", "*"));
-    const watch = await this.#bus.kv.watch(BUCKET, { key: `${this.#queue}.*` });
+    const watching = this.#bus.kv.watch(BUCKET, { key: `${this.#queue}.*` });
+    const watch = await watching.catch(async (error: unknown) => {
+      await live.close();
+      throw error;
+    });
     const reading = Promise.all([this.#hear(live, listener), this.#see(watch, listener)]);
     return {
       close: async () => {

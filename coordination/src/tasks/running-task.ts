@@ -84,6 +84,7 @@ export class RunningTask {
     const { job } = this.#parts;
     const { lost } = job.lease;
     const onLost = (): void => this.abort(lost.reason);
+    if (lost.aborted) return { type: "lost", error: lost.reason };
     lost.addEventListener("abort", onLost);
     this.#beatLater();
     try {

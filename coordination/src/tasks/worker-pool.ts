@@ -140,17 +140,21 @@ export class WorkerPool {
     return this.#running.size;
   }
 
-  /** Begins to run tasks. @throws BusError if the lanes cannot be read */
+  /** Begins to run tasks. After a failure it may be called again. @throws BusError if the lanes cannot be read */
   async start(): Promise<void> {
     if (this.#state !== "stopped" || this.#endings.length > 0) {
       throw new Error("a worker pool is started once");
     }
     this.#state = "running";
-    const watch = await this.#source.watch({
-      found: (lane) => this.#add(lane),
-      gone: (name) => this.#remove(name),
-      woken: (name, delayMs) => this.#onWoken(name, delayMs),
-      freed: (name) => this.#onFreed(name),
+    const listener = {
+      found: (lane: LaneEntry) => this.#add(lane),
+      gone: (name: string) => this.#remove(name),
+      woken: (name: string, delayMs: number) => this.#onWoken(name, delayMs),
+      freed: (name: string) => this.#onFreed(name),
+    };
+    const watch = await this.#source.watch(listener).catch((error: unknown) => {
+      this.#state = "stopped";
+      throw error;
     });
     const unlisten = this.#options.tenants.onChange((id) => this.#onTenant(id));
     this.#endings = [() => watch.close(), async () => unlisten()];
@@ -279,7 +283,11 @@ export class WorkerPool {
         });
         started = jobs.length;
         isEmpty = jobs.length < slots;
-        for (const job of jobs) this.#run(lane, job);
+        for (const job of jobs) {
+          // A claim may take long: what was permitted before it may be lost.
+          if (this.#permits.covers(lane, limit)) this.#run(lane, job);
+          else job.nak({ reason: "the permit was lost before it began" }).catch(() => undefined);
+        }
       }
     } catch {
       // Whatever it was: the tasks are there, and the lane is looked at again.
