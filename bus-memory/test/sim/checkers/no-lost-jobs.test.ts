@@ -4,6 +4,7 @@ import { DeadLetterStore } from "../../../src/engine/dead-letter-store.ts";
 import { Queue } from "../../../src/engine/queue.ts";
 import { noLostJobs, type ProcessContext, type World } from "../../../src/index.ts";
 import { every, finding, plant, plantLeases } from "./planted.ts";
+import { enqueued, given, JOB } from "./stories.ts";
 import { finalVerdict, Story, verdict } from "./story.ts";
 
 /** Claims, and settles each job in its own way. */
@@ -126,19 +127,6 @@ describe("noLostJobs finds in the engine", () => {
     expect(await finding(checkers, twoWorkers)).toMatch(/without a cause: the lease of w\d .* ran/);
   });
 });
-
-const JOB = { id: "1", attempt: 1, fence: 1, leaseMs: 1_000, leftMs: 1_000, payload: "x" };
-
-function enqueued(): Story {
-  return new Story().did("p", "jobs.enqueue", "q", {
-    asked: { payload: "x" },
-    got: { id: "1", duplicate: false },
-  });
-}
-
-function given(story: Story, facts: Readonly<Record<string, unknown>> = {}): Story {
-  return story.deliver("w", "job", "q", { ...JOB, ...facts });
-}
 
 describe("noLostJobs, what it says of", () => {
   it("an enqueue that was refused: nothing may come of it", () => {

@@ -6,6 +6,7 @@ import { Stream } from "../../../src/engine/stream.ts";
 import { SubjectTree } from "../../../src/engine/subject-tree.ts";
 import { noLostMessages, type ProcessContext, type World } from "../../../src/index.ts";
 import { every, finding, plant } from "./planted.ts";
+import { delivered, published, settled, subscribed } from "./stories.ts";
 import { finalVerdict, Story, verdict } from "./story.ts";
 
 async function read({ bus }: ProcessContext): Promise<void> {
@@ -143,32 +144,6 @@ describe("noLostMessages finds in the engine", () => {
     );
   });
 });
-
-type Facts = Readonly<Record<string, unknown>>;
-
-/** A durable of one reader that stands, and a message. */
-function published(from: unknown = "all"): Story {
-  return subscribed(from).did("p", "pubsub.publish", "s", {
-    asked: { payload: "x" },
-    got: { sequence: 1, duplicate: false },
-  });
-}
-
-function subscribed(from: unknown): Story {
-  const asked = { consumer: "d", member: "r/1", durable: true, from };
-  return new Story().did("r", "pubsub.subscribe", "s", { asked });
-}
-
-function delivered(story: Story, facts: Facts = {}): Story {
-  const usual = { consumer: "d", member: "r/1", sequence: 1, deliveryCount: 1, payload: "x" };
-  return story.deliver("r", "message", "s", { ...usual, ...facts });
-}
-
-function settled(story: Story, op: string, facts: Facts = {}): Story {
-  return story.did("r", op, "s", {
-    asked: { consumer: "d", sequence: 1, deliveryCount: 1, ...facts },
-  });
-}
 
 describe("noLostMessages, what it says of", () => {
   it("a message that was not settled: it is missed after a liveness phase only", async () => {
