@@ -69,7 +69,7 @@ export class Lanes {
     this.#written.delete(name);
   }
 
-  /** Calls `listener`, first with all lanes that there are. @returns what ends it */
+  /** Calls `listener`; resolves when it knows all lanes that there are. @returns what ends it */
   async watch(listener: LaneListener): Promise<{ close(): Promise<void> }> {
     const live = await this.#bus.pubsub.listen(this.#subject("*", "*"));
     const watching = this.#bus.kv.watch(BUCKET, { key: `${this.#queue}.*` });
@@ -77,7 +77,11 @@ export class Lanes {
       await live.close();
       throw error;
     });
-    const reading = Promise.all([this.#hear(live, listener), this.#see(watch, listener)]);
+    let reading: Promise<unknown> = Promise.resolve();
+    await new Promise<void>((resolve) => {
+      const seeing = this.#see(watch, listener, resolve).finally(resolve);
+      reading = Promise.all([this.#hear(live, listener), seeing]);
+    });
     return {
       close: async () => {
         await Promise.all([live.close(), watch.close()]);
@@ -94,9 +98,12 @@ export class Lanes {
     }
   }
 
-  async #see(watch: KvWatch, listener: LaneListener): Promise<void> {
+  async #see(watch: KvWatch, listener: LaneListener, initialDone: () => void): Promise<void> {
     for await (const event of watch) {
-      if (event.type === "initialDone") continue;
+      if (event.type === "initialDone") {
+        initialDone();
+        continue;
+      }
       const name = lastWord(event.key);
       if (event.type === "put") listener.found({ name, tenant: toText(event.value) });
       else listener.gone(name);
