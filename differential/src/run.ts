@@ -171,6 +171,12 @@ export class Run {
     }
   }
 
+  /** Whether the reference has this as its outcome, or as the field of it with this name. */
+  isExpected(outcome: Outcome, field: string): boolean {
+    const expected = fieldOf(this.expected, field);
+    return expected !== undefined && isSame(outcome, expected);
+  }
+
   /** Gives a server the time to come with what nobody is to be shown, such as an exhausted message. */
   async moment(): Promise<void> {
     if (this.expected !== undefined) await this.world.clock.sleep(MOMENT * this.unitMs);
