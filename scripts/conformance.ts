@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { busHarness } from "@busbar/conformance-tests";
 import {
   endProcess,
@@ -10,7 +9,7 @@ import {
   realTimeMemoryHarness,
   virtualMemoryHarness,
 } from "../conformance-tests/test/support/memory-harness.ts";
-import { findNatsServer, type NatsServerBinary } from "./src/index.ts";
+import { findNatsServer } from "./src/index.ts";
 
 const NATS_CONCURRENCY = 4;
 
@@ -31,22 +30,9 @@ async function harnessFor(bus: string, options: HarnessOptions): Promise<Harness
     return { factory: await existingNatsHarness(bus), concurrency: NATS_CONCURRENCY };
   }
   if (!startsServer) return { factory: await busHarness(bus) };
-  const { serverBin } = options;
-  const binary = serverBin === undefined ? await findNatsServer() : binaryAt(serverBin);
+  const binary = await findNatsServer({ path: options.serverBin });
   const { natsServerHarness } = await import("../conformance-tests/test/support/nats-harness.ts");
   return { factory: natsServerHarness(binary), concurrency: NATS_CONCURRENCY };
-}
-
-function binaryAt(path: string): NatsServerBinary {
-  let text = "";
-  try {
-    text = execFileSync(path, ["--version"], { encoding: "utf8", timeout: 10_000 });
-  } catch {
-    // Said below, together with programs that are something else.
-  }
-  const version = /nats-server: v?(\S+)/.exec(text)?.[1];
-  if (version === undefined) throw new RangeError(`--server-bin ${path} is no nats-server`);
-  return { path, version };
 }
 
 const program = "npm run conformance --";

@@ -1,9 +1,7 @@
-import { execFileSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import {
   findNatsServer,
   NATS_SERVER_GENERATIONS,
-  type NatsServerBinary,
   type NatsServerGeneration,
 } from "@busbar/scripts";
 import { Command, InvalidArgumentError, Option } from "commander";
@@ -41,7 +39,7 @@ withCommonOptions(program.command("nats"))
   .option("--profile <directory>", "also write CPU profiles of the slices, and print a summary")
   .action(async (options: NatsOptions) => {
     const profiler = options.profile ? await Profiler.open(options.profile) : undefined;
-    const binary = await findBinary(options);
+    const binary = await findNatsServer({ path: options.serverBin, version: options.version });
     const { rounds, only } = options;
     await publish(await natsBench({ binary, rounds, only, profiler, progress }), options);
     profiler?.close();
@@ -59,7 +57,13 @@ withCommonOptions(program.command("simulator"))
     await publish(await simulatorBench({ rounds, only, progress }), { rounds, ...options });
   });
 
-await program.parseAsync();
+try {
+  await program.parseAsync();
+} catch (error) {
+  // Wrong options; anything else is shown with its stack.
+  if (!(error instanceof RangeError)) throw error;
+  program.error(`error: ${error.message}`, { exitCode: 2 });
+}
 
 function withCommonOptions(command: Command): Command {
   return command
@@ -73,12 +77,6 @@ function rounds(text: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1 && value <= 100) return value;
   throw new InvalidArgumentError("a whole number from 1 to 100.");
-}
-
-async function findBinary({ serverBin, version }: NatsOptions): Promise<NatsServerBinary> {
-  if (serverBin === undefined) return findNatsServer(version === undefined ? {} : { version });
-  const text = execFileSync(serverBin, ["--version"], { encoding: "utf8", timeout: 10_000 });
-  return { path: serverBin, version: /\d+\.\d+\.\d+\S*/.exec(text)?.[0] ?? "unknown" };
 }
 
 function progress(line: string): void {

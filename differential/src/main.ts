@@ -1,10 +1,8 @@
-import { execFileSync } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import {
   findNatsServer,
   NATS_SERVER_GENERATIONS,
-  type NatsServerBinary,
   type NatsServerGeneration,
 } from "@busbar/scripts";
 import { Command, InvalidArgumentError, Option } from "commander";
@@ -25,19 +23,21 @@ interface CliOptions {
 }
 
 const program = new Command("differential")
+  // 1 is for a difference.
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .description("runs random scripts on the simulator and on a private nats-server, and compares")
-  .option("--scripts <n>", "how many scripts", wholeNumber, 100)
-  .option("--seed <n>", "seed of the run; default: a fresh one", wholeNumber)
-  .option("--steps <n>", "steps of each script; default: 20 to 60", wholeNumber)
-  .option("--concurrency <n>", "most scripts that run at a time", wholeNumber, 128)
-  .option("--unit <ms>", "length of a tick in milliseconds", wholeNumber, 400)
+  .option("--scripts <n>", "how many scripts", wholeNumber(1), 100)
+  .option("--seed <n>", "seed of the run; default: a fresh one", wholeNumber(0))
+  .option("--steps <n>", "steps of each script; default: 20 to 60", wholeNumber(1))
+  .option("--concurrency <n>", "most scripts that run at a time", wholeNumber(1), 128)
+  .option("--unit <ms>", "length of a tick in milliseconds", wholeNumber(50), 400)
   .option("--server-bin <path>", "the nats-server to start; default: the newest that is found")
   .addOption(
     new Option("--version <generation>", "the generation of nats-server to find").choices(
       NATS_SERVER_GENERATIONS,
     ),
   )
-  .option("--only <seed>", "only the script of this seed", wholeNumber)
+  .option("--only <seed>", "only the script of this seed", wholeNumber(0))
   .option("--json <file>", "write what came of it as JSON")
   .option("--no-shrink", "leave scripts that differ as they are")
   .action(async (options: CliOptions) => {
@@ -49,11 +49,17 @@ const program = new Command("differential")
     if (report.unexplained > 0) process.exitCode = 1;
   });
 
-await program.parseAsync();
+try {
+  await program.parseAsync();
+} catch (error) {
+  // Wrong options; anything else is shown with its stack.
+  if (!(error instanceof RangeError)) throw error;
+  program.error(`error: ${error.message}`);
+}
 
 async function runDifferential(options: CliOptions): Promise<DifferentialReport> {
   const { seed = randomInt(0x1_0000_0000), unit: unitMs, ...rest } = options;
-  const binary = await findBinary(options);
+  const binary = await findNatsServer({ path: options.serverBin, version: options.version });
   process.stdout.write(`nats-server ${binary.version}, seed ${seed}\n`);
   const host = await NatsHost.start({ binary });
   const progress = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -80,14 +86,10 @@ function print(report: DifferentialReport): void {
   process.stdout.write(`${lines.join("\n")}\n`);
 }
 
-async function findBinary({ serverBin, version }: CliOptions): Promise<NatsServerBinary> {
-  if (serverBin === undefined) return findNatsServer(version === undefined ? {} : { version });
-  const text = execFileSync(serverBin, ["--version"], { encoding: "utf8", timeout: 10_000 });
-  return { path: serverBin, version: /\d+\.\d+\.\d+\S*/.exec(text)?.[0] ?? "unknown" };
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw new InvalidArgumentError("a whole number, 0 or more.");
+function wholeNumber(min: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= min) return value;
+    throw new InvalidArgumentError(`a whole number, ${min} or more.`);
+  };
 }

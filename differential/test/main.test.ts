@@ -94,6 +94,9 @@ describe("differential", () => {
 
   it.each([
     [["--scripts", "many"], /--scripts/],
+    [["--scripts", "0"], /--scripts.*1 or more/],
+    [["--concurrency", "0"], /--concurrency.*1 or more/],
+    [["--unit", "0"], /--unit.*50 or more/],
     [["--seed", "-1"], /--seed/],
     [["--unit", "0.5"], /--unit/],
     [["--version", "3"], /--version.*2\.15, 2\.10, 2\.9/],
@@ -102,7 +105,7 @@ describe("differential", () => {
     [["--server-bin", "/nowhere/nats-server"], /\/nowhere\/nats-server/],
   ])("refuses %j", async (args, says) => {
     const { code, stdout, stderr } = await run(args);
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(stderr).toMatch(says);
     expect(stdout).toBe("");
   });

@@ -33,8 +33,10 @@ export interface NatsServerBinary {
 
 /** Which nats-server to look for, and where. */
 export interface FindNatsServerOptions {
+  /** This one and no other. */
+  readonly path?: string | undefined;
   /** Only a binary of this generation. Default: any, the newest if there is a choice. */
-  readonly version?: NatsServerGeneration;
+  readonly version?: NatsServerGeneration | undefined;
   /** The folder of fetched binaries. Default: `.cache/nats-server` of the repository. */
   readonly cacheDir?: string;
   /** Where `NATS_SERVER_BIN` and `PATH` are read. Default: this process's environment. */
@@ -51,6 +53,12 @@ export interface FindNatsServerOptions {
 export async function findNatsServer(
   options: FindNatsServerOptions = {},
 ): Promise<NatsServerBinary> {
+  const { path } = options;
+  if (path !== undefined) {
+    const named = await probe(path);
+    if (named !== undefined) return named;
+    throw new RangeError(`${path} does not run as a nats-server`);
+  }
   const env = options.env ?? process.env;
   const cacheDir = options.cacheDir ?? CACHE_DIR;
   const tried: string[] = [];
