@@ -68,6 +68,7 @@ export class Values {
     const { api } = this.#context;
     const subject = bucket.prefix + key;
     const last = await api.lastByLeader(bucket.stream, subject);
+    if (last === undefined && !(await api.streamInfo(bucket.stream))) throw bucketGone(name);
     const values: StoredValue[] = [];
     for (let sequence = 0; last !== undefined && sequence < last.sequence; ) {
       const record = await api.nextByLeader(bucket.stream, sequence + 1, subject);
