@@ -45,6 +45,8 @@ export interface DifferentialReport {
   readonly unexplained: number;
   /** Scripts that differed, or came too late, and did not when they were run again. */
   readonly unstable: number;
+  /** Scripts that came too late however often they were run: nothing is known of them. */
+  readonly untold: number;
   /** Runs that were repeated because the machine was too slow. */
   readonly late: number;
   readonly seconds: number;
@@ -74,6 +76,7 @@ export class Differential {
   #steps = 0;
   #late = 0;
   #unstable = 0;
+  #untold = 0;
 
   constructor(options: DifferentialOptions) {
     this.#options = options;
@@ -94,6 +97,7 @@ export class Differential {
       differences: this.#differences,
       unexplained,
       unstable: this.#unstable,
+      untold: this.#untold,
       late: this.#late,
       seconds: Math.round((systemClock.monotonic() - startedAt) / 100) / 10,
     };
@@ -134,7 +138,8 @@ export class Differential {
       const last = comparisons.findLast((one) => one !== undefined);
       const confirmed = comparisons.findLast((one) => one !== undefined && isUnexplained(one));
       if (confirmed === undefined) {
-        this.#unstable += 1;
+        if (last === undefined) this.#untold += 1;
+        else this.#unstable += 1;
         this.#options.progress(tellUnstable(prepared));
         if (last) this.#note(prepared.script, last);
         continue;

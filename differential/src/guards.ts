@@ -158,7 +158,7 @@ export class Ticks {
       case "request":
       case "requestMany":
         // One in the background is still on its way.
-        return step.name === undefined ? {} : { touches: ["requests"] };
+        return step.name === undefined ? {} : { needs: ["requests"], touches: ["requests"] };
       case "unserve":
       case "serve":
         return { needs: [`rpc ${step.name}`, "requests"], touches: [`rpc ${step.name}`] };

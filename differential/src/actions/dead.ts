@@ -29,6 +29,8 @@ export async function dead(run: Run, step: StepOf<"dead">): Promise<Outcome> {
   if (!Array.isArray(list) || verb === "list") return { list };
   const chosen = pick === undefined ? undefined : found[pick % Math.max(1, found.length)];
   const id = chosen?.id ?? UNKNOWN_ID;
+  // Somebody may wait for it: it is there before the replay has resolved.
+  if (verb === "replay" && chosen) run.facts.replayed.add(bodyOf(chosen.payload));
   const result = await outcomeOf((): Promise<Outcome> => {
     if (verb === "count") return letters.count(owner);
     if (verb === "purge") return letters.purge(owner);
@@ -37,9 +39,7 @@ export async function dead(run: Run, step: StepOf<"dead">): Promise<Outcome> {
     return letters.get(owner, id).then((one) => (one ? letterView(run, one) : null));
   }, identity);
   if (verb === "replay" && result === true && chosen) {
-    const body = bodyOf(chosen.payload);
-    run.facts.replayed.add(body);
-    run.returned(kind, owner, body);
+    run.returned(kind, owner, bodyOf(chosen.payload));
   }
   return { list, result };
 }

@@ -3,9 +3,6 @@ import { type Outcome, outcomeOf } from "../outcome.ts";
 import { LEFT_OUT, type Run } from "../run.ts";
 import type { StepOf } from "../script.ts";
 
-/** Ends lie at whole ticks: a millisecond that is lost to rounding must not matter. In units. */
-const MARGIN = 0.15;
-
 /** Takes a lease; one that waits goes on in the background. */
 export function lease(run: Run, step: StepOf<"lease">): Promise<Outcome> {
   const { name, bucket, key, ttl, owner, wait } = step;
@@ -17,7 +14,7 @@ export function lease(run: Run, step: StepOf<"lease">): Promise<Outcome> {
       key: granted.key,
       grows: run.facts.grows(id, granted.fence),
       owner: owner === undefined ? "random" : granted.owner,
-      until: run.atTick(granted.expiresAtMs + run.ms(MARGIN)),
+      until: run.atTick(granted.expiresAtMs),
     };
   };
   const work = outcomeOf(
@@ -45,7 +42,7 @@ export async function leaseCall(run: Run, step: StepOf<"leaseCall">): Promise<Ou
   if (step.call === "release") return outcomeOf(() => held.release());
   return outcomeOf(
     () => held.heartbeat(),
-    () => ({ until: run.atTick(held.expiresAtMs + run.ms(MARGIN)) }),
+    () => ({ until: run.atTick(held.expiresAtMs) }),
   );
 }
 

@@ -128,6 +128,14 @@ export class Draft {
     };
   }
 
+  /**
+   * Whether a restart is still to come: a server forgets then what was given back and not handed out
+   * again, until its ack wait is over.
+   */
+  get isBeforeRestart(): boolean {
+    return this.isCalm && !this.steps.some(({ op }) => op === "restartServer");
+  }
+
   /** A length of time with this probability, where something may run out. */
   mayEnd<T>(probability: number, value: () => T): T | undefined {
     return this.isCalm ? undefined : this.dice.maybe(probability, value);

@@ -62,7 +62,7 @@ function settle(draft: Draft): void {
     const how = dice.weighted<JobSettle>([
       [3, "ack"],
       [1, "confirm"],
-      [4, "nak"],
+      [draft.isBeforeRestart ? 0 : 4, "nak"],
       [1, "deadLetter"],
       [2, "heartbeat"],
     ]);

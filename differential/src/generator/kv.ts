@@ -4,12 +4,12 @@ import type { Draft } from "./draft.ts";
 const KEYS = ["k", "k.one", "k.two", "other", "x/y=1"];
 const PATTERNS = [undefined, undefined, ">", "k.*", "k.>", "k", "*"];
 
-/** A lease of one and a half units, lost to its holder a tenth before. */
-const LEASE = 1.55;
+/** A lease that is lost to its holder a tenth before its end. */
+const LEASE = 1.6;
 /** Somebody who waits for a lease gives up before one ends. */
-const LEASE_WAIT = 0.42;
+const LEASE_WAIT = 0.4;
 /** A lease that outlives the script. */
-const LONG_LEASE = 100;
+const LONG_LEASE = 100.45;
 /** Where values have a TTL of their own, it is a second: 2.5 units. */
 const KEY_TTL = 2.5;
 

@@ -46,7 +46,7 @@ function publish(draft: Draft): void {
 function poll(draft: Draft): void {
   const { dice } = draft;
   const plan = dice.pick(draft.durables);
-  const max = dice.maybe(0.35, () => dice.int(1, 3));
+  const max = draft.isBeforeRestart ? undefined : dice.maybe(0.35, () => dice.int(1, 3));
   // Now and then with other options than it was made with.
   const options = dice.chance(0.06) ? draft.readerOptions(true) : plan.options;
   const subject = dice.chance(0.03) ? draft.pattern() : plan.subject;
@@ -104,7 +104,7 @@ function settle(draft: Draft): void {
     const how = dice.weighted<Settle>([
       [3, "ack"],
       [2, "confirm"],
-      [3, "nak"],
+      [draft.isBeforeRestart ? 0 : 3, "nak"],
       [1, "term"],
       [1, "extend"],
     ]);
