@@ -24,6 +24,8 @@ export interface DifferentialOptions {
   /** Only the script of this seed. */
   readonly only?: number | undefined;
   readonly progress: (line: string) => void;
+  /** Other options of the command line that shows a difference again. */
+  readonly flags?: string | undefined;
 }
 
 /** A difference of one script. */
@@ -43,7 +45,7 @@ export interface DifferentialReport {
   readonly differences: readonly ScriptDifference[];
   /** How many scripts differ for no known reason. */
   readonly unexplained: number;
-  /** Scripts that differed, or came too late, and did not when they were run again. */
+  /** Scripts that differed, and did not when they were run again. */
   readonly unstable: number;
   /** Scripts that came too late however often they were run: nothing is known of them. */
   readonly untold: number;
@@ -174,7 +176,7 @@ export class Differential {
       });
       last = again?.differences.at(-1) ?? last;
     }
-    progress(tell(minimal, last));
+    progress(tell(minimal, last, this.#options.flags));
     const noted = this.#differences.findLastIndex((one) => one.script === script.seed);
     const known = this.#differences[noted];
     if (known) this.#differences[noted] = { ...known, ...last, minimal: minimal.steps };
@@ -228,10 +230,10 @@ export class Differential {
 }
 
 /** A difference as text, with the line that shows it again. */
-function tell(script: Script, difference: Difference): string {
+function tell(script: Script, difference: Difference, flags = ""): string {
   const { seed, dedupWindow, steps } = script;
   return [
-    `script ${seed} differs; npm run differential -- --only ${seed}`,
+    `script ${seed} differs; npm run differential -- --only ${seed}${flags}`,
     ...(dedupWindow === undefined ? [] : [`  dedup window of ${dedupWindow} units`]),
     ...steps.map(
       (step, index) => `  ${index === difference.step ? ">" : " "} ${JSON.stringify(step)}`,

@@ -64,7 +64,8 @@ async function runDifferential(options: CliOptions): Promise<DifferentialReport>
   const host = await NatsHost.start({ binary });
   const progress = (line: string): void => void process.stdout.write(`${line}\n`);
   try {
-    return await new Differential({ ...rest, host, seed, unitMs, progress }).run();
+    const flags = flagsOf(options);
+    return await new Differential({ ...rest, host, seed, unitMs, progress, flags }).run();
   } finally {
     await host.close();
   }
@@ -73,6 +74,13 @@ async function runDifferential(options: CliOptions): Promise<DifferentialReport>
 /** A machine may be too slow for a script now and then; where it is for many, nothing was compared. */
 function isBad({ unexplained, untold, scripts }: DifferentialReport): boolean {
   return unexplained > 0 || untold > Math.max(1, scripts / 50);
+}
+
+/** What besides its seed makes a script what it is. */
+function flagsOf({ version, serverBin, steps, unit }: CliOptions): string {
+  const all = { version, "server-bin": serverBin, steps, unit };
+  const given = Object.entries(all).filter(([, value]) => value !== undefined);
+  return given.map(([name, value]) => ` --${name} ${value}`).join("");
 }
 
 function print(report: DifferentialReport): void {

@@ -78,7 +78,7 @@ describe("differential", () => {
       const only = ["--only", `${seed}`, "--steps", `${STEPS}`, "--server-bin", bin];
       const { code, stdout } = await run([...only, "--json", json], [PLANTED]);
       expect(code, stdout).toBe(1);
-      expect(stdout).toContain(`--only ${seed}`);
+      expect(stdout).toContain(`--only ${seed} --server-bin ${bin} --steps ${STEPS}`);
       expect(stdout).toMatch(/expected .*"ready":1/);
       expect(stdout).toMatch(/actual .*"ready":0/);
       const report = JSON.parse(await readFile(json, "utf8")) as DifferentialReport;
