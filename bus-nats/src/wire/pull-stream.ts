@@ -97,6 +97,8 @@ export class PullStream {
     if (isDelivery(message)) {
       this.#requested = Math.max(0, this.#requested - 1);
       this.#on.delivery(message);
+      // Places that came free meanwhile were too few for a request of their own.
+      if (this.#requested === 0) this.#on.wanting();
     } else this.#onStatus(message);
   }
 

@@ -45,6 +45,19 @@ export const flowCases: readonly ConformanceCase[] = [
     },
   },
   {
+    id: "PS-FLOW-012",
+    title: "A place that one settle freed is filled, though nothing else is settled",
+    contract: "pubsub",
+    level: "L1",
+    async run({ bus }) {
+      const subscription = await bus.pubsub.subscribe("s", { durable: "d", maxInFlight: 4 });
+      await bus.pubsub.publish("s", "first");
+      await takeAndAck(subscription, 1);
+      await publishAll(bus, "s", numbered(4));
+      checkEqual(textsOf(await take(subscription, 4)), numbered(4), "what it may hold");
+    },
+  },
+  {
     id: "PS-FLOW-002",
     title:
       "A delivery whose ack wait is over frees its place: maxInFlight 1 does not block for ever",
