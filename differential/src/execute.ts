@@ -1,4 +1,5 @@
 import { perform } from "./actions/perform.ts";
+import { endsScript } from "./rules.ts";
 import { isSame, type Outcome, type TraceEntry } from "./outcome.ts";
 import { Run, type RunOptions, TooLate } from "./run.ts";
 import { Ticks } from "./guards.ts";
@@ -19,7 +20,7 @@ export interface Difference {
 
 /** What came of a run beside a reference. */
 export interface Comparison {
-  /** Up to the first difference that no rule explains; that one is the last. */
+  /** Up to the first one that no rule explains, or that makes the rest say nothing. */
   readonly differences: readonly Difference[];
   /** How many steps were run. */
   readonly steps: number;
@@ -67,7 +68,9 @@ export async function compare(
     if (isSame(actual, expected)) continue;
     const rule = judge(step, expected, actual);
     differences.push({ step: index, ...(rule !== undefined && { rule }), expected, actual });
-    if (rule === undefined) return { differences, steps: index + 1, rulesMet: [...run.rulesMet] };
+    if (rule === undefined || endsScript(rule)) {
+      return { differences, steps: index + 1, rulesMet: [...run.rulesMet] };
+    }
   }
   return { differences, steps: options.script.steps.length, rulesMet: [...run.rulesMet] };
 }

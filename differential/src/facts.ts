@@ -18,6 +18,8 @@ export class Facts {
   readonly agingKeys: Map<string, Map<string, number[]>> = new Map();
   /** TTLs of buckets, in units. */
   readonly bucketTtls: Map<string, number> = new Map();
+  /** Buckets that another bus removed, by bus and bucket: the first use by this one takes long. */
+  readonly lostBuckets: Set<string> = new Set();
   /** The last fence of a lease or job. */
   readonly fences: Map<string, number> = new Map();
 

@@ -20,6 +20,7 @@ export function ensureBucket(run: Run, step: StepOf<"ensureBucket">): Promise<Ou
       }),
     () => {
       run.facts.histories.set(bucket, history ?? 1);
+      run.facts.lostBuckets.delete(`${step.bus} ${bucket}`);
       if (ttl !== undefined) run.facts.bucketTtls.set(bucket, ttl);
       return "ok";
     },
@@ -31,6 +32,7 @@ export function deleteBucket(run: Run, step: StepOf<"deleteBucket">): Promise<Ou
     () => run.bus(step.bus).kv.deleteBucket(step.bucket),
     (existed) => {
       run.facts.forgetBucket(step.bucket);
+      if (existed) run.facts.lostBuckets.add(`${1 - step.bus} ${step.bucket}`);
       // What becomes of watches of a bucket that is removed is not promised.
       for (const [name, bucket] of run.watchedBuckets) {
         if (existed && bucket === step.bucket && run.readers.delete(name))

@@ -1,6 +1,7 @@
 import type { Outcome } from "../outcome.ts";
 import { LEFT_OUT, type Run } from "../run.ts";
-import type { Op, Step } from "../script.ts";
+import { isBefore210 } from "../rules.ts";
+import type { KvStep, Op, Step } from "../script.ts";
 import { bad } from "./bad.ts";
 import { dead } from "./dead.ts";
 import { claim, enqueue, enqueueMany, pause, purge, settleJob, stats } from "./jobs.ts";
@@ -23,13 +24,22 @@ const READS_VALUES: ReadonlySet<Op> = new Set([
   "race",
 ]);
 
+/** Servers before 2.10 say nothing where nobody answers a read: that takes a second to find out. */
+function takesLong(run: Run, step: KvStep): boolean {
+  if (!("bucket" in step) || !isBefore210(run.traits.version)) return false;
+  const buses = "bus" in step ? [step.bus] : [0, 1];
+  return buses.some((bus) => run.facts.lostBuckets.has(`${bus} ${step.bucket}`));
+}
+
 /** Does one step and tells what came of it. */
 export function perform(run: Run, step: Step): Promise<Outcome> {
   if ("bucket" in step && READS_VALUES.has(step.op)) {
     const isEnding = run.isEnding(step.bucket, "key" in step ? step.key : undefined);
     const isOverdue =
       (step.op === "cas" || step.op === "race") && run.isOverdue(step.bucket, step.key);
-    if (run.leavesOut(isEnding || isOverdue)) return Promise.resolve(LEFT_OUT);
+    if (run.leavesOut(isEnding || isOverdue || takesLong(run, step))) {
+      return Promise.resolve(LEFT_OUT);
+    }
   }
   switch (step.op) {
     case "wait":
