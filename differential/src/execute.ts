@@ -63,6 +63,10 @@ export async function compare(
     await run.moveTo(tick);
     run.checkTime();
     run.expected = expected;
+    run.isExplained = (outcome) => {
+      const rule = judge(step, expected, outcome);
+      return rule !== undefined && !endsScript(rule);
+    };
     const actual = await notForEver(run, perform(run, step));
     if (step.op !== "restartServer") run.checkTime();
     if (isSame(actual, expected)) continue;
