@@ -63,8 +63,8 @@ export class MemoryMessage implements Message {
 
   async extend(): Promise<void> {
     const nowMs = this.#check();
-    this.#deadlineMs = nowMs + this.#consumer.waitMs(this.deliveryCount);
     if (this.#delivery.state !== "held") throw this.#goneError();
+    this.#deadlineMs = nowMs + this.#consumer.waitMs(this.deliveryCount);
     this.#consumer.extend(this.#delivery);
   }
 

@@ -86,7 +86,7 @@ describe("MemorySubscription", () => {
     expect(await bus.pubsub.deleteDurable("d")).toBe(true);
     expect(await bus.pubsub.deadLetters.count("d")).toBe(0);
     await expect(next(subscription)).rejects.toMatchObject({ code: "NOT_FOUND" });
-    await inHand.extend();
+    await expect(inHand.extend()).rejects.toMatchObject({ code: "NOT_FOUND" });
     await inHand.ack();
     await expect(inHand.ack()).rejects.toMatchObject({ code: "ALREADY_SETTLED" });
     await settle();
