@@ -66,6 +66,7 @@ export class Run {
   readonly watchedBuckets: Map<string, string> = new Map();
   readonly closedBuses: Set<number> = new Set();
   readonly pausedQueues: Set<string> = new Set();
+  readonly deletedDurables: Set<string> = new Set();
   /** Names of claims that wait, by queue. */
   readonly waitingClaims: Map<string, string> = new Map();
   /** Keys for whose lease somebody waits: who of several is first is not promised. */

@@ -173,7 +173,11 @@ export async function unsubscribe(run: Run, step: StepOf<"unsubscribe">): Promis
       run.hold(step.name, messages);
       return messages;
     },
-    (messages) => ({ abandoned, messages: messages.map((one) => messageView(run, one)) }),
+    (messages) => ({
+      // Whether what nobody can settle any more is abandoned is not promised.
+      abandoned: run.deletedDurables.has(step.name) ? "any" : abandoned,
+      messages: messages.map((one) => messageView(run, one)),
+    }),
   );
 }
 
@@ -199,6 +203,7 @@ export function deleteDurable(run: Run, step: StepOf<"deleteDurable">): Promise<
     () => run.bus(step.bus).pubsub.deleteDurable(step.durable),
     (existed) => {
       run.messages.delete(step.durable);
+      if (existed) run.deletedDurables.add(step.durable);
       return existed;
     },
   );

@@ -144,7 +144,10 @@ export class Draft {
   /** A job. */
   job(): JobSpec {
     const { dice } = this;
-    const dedupKey = dice.maybe(0.2, () => `key${dice.int(0, 2)}`);
+    // What a job queue's server knows of finished jobs does not outlive it.
+    const dedupKey = this.isBeforeRestart
+      ? undefined
+      : dice.maybe(0.2, () => `key${dice.int(0, 2)}`);
     const priority = dice.maybe(0.35, () => dice.pick([0, 1, 5, 9]));
     const delay = this.mayEnd(0.2, () => span(dice.int(0, 2)));
     const maxAttempts = dice.maybe(0.4, () => dice.int(1, 3));

@@ -77,8 +77,11 @@ function subscribe(draft: Draft): void {
     options: {
       ...options,
       ...(durable !== undefined && maxDeliveries !== undefined && { maxDeliveries }),
-      // How several share what is left of their room is not promised.
-      ...(members === undefined && maxInFlight !== undefined && { maxInFlight }),
+      // How several share what is left of their room is not promised, nor whether a place that comes
+      // free when a wait is over is for what comes again or for what is new.
+      ...(members === undefined &&
+        !options.backoff &&
+        maxInFlight !== undefined && { maxInFlight }),
     },
     ...(members !== undefined && { members }),
   });
