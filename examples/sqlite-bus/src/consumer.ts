@@ -102,7 +102,7 @@ export class Consumer {
       if (position === undefined) return "gone";
       // Read once: what falls due in between would be delivered although it has to be given up.
       const nowMs = clock.now();
-      bury(this.#context, this.id, nowMs - 1);
+      bury(this.#context, this.id, nowMs);
       const again = file.one<{ sequence: number; count: number }>(
         `SELECT sequence, count FROM delivery WHERE consumer = ? AND due_ms <= ?
           ORDER BY due_ms, sequence LIMIT 1`,
