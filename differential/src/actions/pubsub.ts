@@ -97,14 +97,16 @@ export function unlisten(run: Run, step: StepOf<"unlisten">): Promise<Outcome> {
 
 export async function poll(run: Run, step: StepOf<"poll">): Promise<Outcome> {
   const { durable, subject, max } = step;
+  // Which of several come first is not promised once some were delivered before.
+  const isOpen = run.openMessages(durable).size > 0;
   let subscription: Subscription | undefined;
   const opened = await outcomeOf(async () => {
-    const options = subscribeOptions(run, step.options, durable);
+    const { maxInFlight: _, ...unlimited } = step.options;
+    const options = subscribeOptions(run, isOpen ? unlimited : step.options, durable);
     subscription = await run.bus(step.bus).pubsub.subscribe(subject, options);
   });
   if (subscription === undefined) return opened;
-  // Which of several come first is not promised once some were delivered before.
-  const limit = run.openMessages(durable).size > 0 ? undefined : max;
+  const limit = isOpen ? undefined : max;
   const reader = new Reader<Message>(subscription, limit);
   const met = await run.eventually(() => messagesView(run, reader.items, false), "messages");
   // What did not come as expected was waited for until the end of the window.
