@@ -160,7 +160,9 @@ export class CrashModel {
     this.writes.forEach((write, index) => {
       if (write.key !== key) return;
       expire(write.atMs);
-      kept = [...kept, { ...write, revision: index + 1 }].slice(-HISTORY);
+      // A value with a TTL of its own takes the past of its key with it.
+      const past = write.ttlMs > 0 ? [] : kept;
+      kept = [...past, { ...write, revision: index + 1 }].slice(-HISTORY);
     });
     expire(nowMs);
     return kept;
