@@ -21,25 +21,25 @@ const MAX_PAUSE_MS = 50;
 
 /**
  * Reads a value, changes it and writes it back if nobody else wrote meanwhile; else again, up to 64
- * times, with random pauses of up to 50 ms. `change` gives `undefined` where nothing is to be written.
- * @returns the entry that is there then; `undefined` if there was none
+ * times, with random pauses of up to 50 ms. `change` gets `undefined` where there is no value, and gives
+ * `undefined` where nothing is to be written.
+ * @returns the value that is there then, and its revision; `undefined` if there is none
  * @throws BusError `CONFLICT` if others were always faster, and what `change` throws
  */
 export async function changeEntry<Schema extends StandardSchemaV1>(
   bucket: TypedBucket<Schema>,
   key: string,
   change: (
-    entry: TypedEntry<SchemaOutput<Schema>>,
+    entry: TypedEntry<SchemaOutput<Schema>> | undefined,
   ) => (SchemaInput<Schema> & SchemaOutput<Schema>) | undefined,
   { clock, random }: ChangeParts,
-): Promise<TypedEntry<SchemaOutput<Schema>> | undefined> {
+): Promise<Pick<TypedEntry<SchemaOutput<Schema>>, "key" | "value" | "revision"> | undefined> {
   for (let attempt = 1; ; attempt++) {
     const entry = await bucket.get(key);
-    if (entry === undefined) return undefined;
     const value = change(entry);
     if (value === undefined) return entry;
     try {
-      return { ...entry, value, revision: await bucket.cas(key, value, entry.revision) };
+      return { key, value, revision: await bucket.cas(key, value, entry?.revision ?? 0) };
     } catch (error) {
       if (errorCode(error) !== "CONFLICT" || attempt >= ATTEMPTS) throw error;
       await clock.sleep(random.next() * Math.min(MAX_PAUSE_MS, attempt));

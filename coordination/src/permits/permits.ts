@@ -202,31 +202,19 @@ export class Permits implements AsyncDisposable {
     held: number,
     share: (others: number) => number,
   ): Promise<Holdings["holders"]> {
-    for (;;) {
-      const entry = await changeEntry(
-        this.#bucket,
-        key,
-        ({ value }) => {
-          const { [this.holder]: mine = 0, ...others } = value.holders;
-          if (mine < held) throw this.#robbed();
-          const next = share(sum(others));
-          if (next === mine && !this.#unsure.has(key)) return undefined;
-          return { holders: next === 0 ? others : { ...others, [this.holder]: next } };
-        },
-        this.#parts,
-      );
-      if (entry) return entry.value.holders;
-      if (held > 0) throw this.#robbed();
-      const next = share(0);
-      if (next <= 0) return {};
-      const holders = { [this.holder]: next };
-      try {
-        await this.#bucket.create(key, { holders });
-        return holders;
-      } catch (error) {
-        if (errorCode(error) !== "CONFLICT") throw error;
-      }
-    }
+    const entry = await changeEntry(
+      this.#bucket,
+      key,
+      (current) => {
+        const { [this.holder]: mine = 0, ...others } = current?.value.holders ?? {};
+        if (mine < held) throw this.#robbed();
+        const next = share(sum(others));
+        if (next === mine && (current === undefined || !this.#unsure.has(key))) return undefined;
+        return { holders: next === 0 ? others : { ...others, [this.holder]: next } };
+      },
+      this.#parts,
+    );
+    return entry?.value.holders ?? {};
   }
 
   /** Those of the holders whose lease is over. */
@@ -259,9 +247,10 @@ export class Permits implements AsyncDisposable {
     await changeEntry(
       this.#bucket,
       key,
-      ({ value }) => {
-        const living = Object.entries(value.holders).filter(([holder]) => !dead.includes(holder));
-        if (living.length === Object.keys(value.holders).length) return undefined;
+      (current) => {
+        const all = Object.entries(current?.value.holders ?? {});
+        const living = all.filter(([holder]) => !dead.includes(holder));
+        if (living.length === all.length) return undefined;
         return { holders: Object.fromEntries(living) };
       },
       this.#parts,

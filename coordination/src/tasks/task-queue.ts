@@ -81,7 +81,9 @@ export class TaskQueue {
     const results: Submitted[] = [];
     const byTenant = new Map<Tenant, number[]>();
     for (const [index, tenant] of tenants.entries()) {
-      byTenant.set(tenant, [...(byTenant.get(tenant) ?? []), index]);
+      const indexes = byTenant.get(tenant);
+      if (indexes) indexes.push(index);
+      else byTenant.set(tenant, [index]);
     }
     await Promise.all(
       [...byTenant].map(async ([tenant, indexes]) => {

@@ -15,7 +15,7 @@ import {
   DEFAULT_JOB_LEASE_MS,
 } from "@busbar/core/adapter";
 import type { TenantDirectory } from "../tenants/tenant-directory.ts";
-import { resolveBackoff } from "./backoff.ts";
+import { type ResolvedBackoff, resolveBackoff } from "./backoff.ts";
 import { FairOrder } from "./fair-order.ts";
 import { Lane } from "./lane.ts";
 import { LanePermits } from "./lane-permits.ts";
@@ -91,6 +91,7 @@ export class WorkerPool {
   readonly #concurrency: number;
   readonly #leaseMs: number;
   readonly #timeoutMs: number;
+  readonly #backoff: ResolvedBackoff;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #source: Lanes;
@@ -118,7 +119,7 @@ export class WorkerPool {
     this.#concurrency = checkInteger("concurrency", concurrency, 1, 1_000);
     this.#leaseMs = checkJobLease(leaseMs);
     this.#timeoutMs = checkDuration("timeoutMs", timeoutMs, 1, 86_400_000);
-    resolveBackoff(options.backoff);
+    this.#backoff = resolveBackoff(options.backoff);
     this.#clock = clock;
     this.#random = random;
     this.#source = new Lanes(options.bus, queue);
@@ -328,7 +329,7 @@ export class WorkerPool {
       random: this.#random,
       leaseMs: this.#leaseMs,
       timeoutMs: this.#timeoutMs,
-      backoff: resolveBackoff(this.#options.backoff),
+      backoff: this.#backoff,
     });
     this.#running.add(running);
     lane.running += 1;

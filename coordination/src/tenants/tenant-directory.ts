@@ -1,5 +1,4 @@
-import { BusError } from "@busbar/core";
-import { checkTenantId } from "./tenant-id.ts";
+import { checkTenantId, notFound } from "./tenant-id.ts";
 import type { Tenant } from "./tenant.ts";
 import type { TenantRegistry } from "./tenant-registry.ts";
 
@@ -39,7 +38,7 @@ export class TenantDirectory {
     checkTenantId(id);
     const tenant = await this.#registry.get(id);
     if (tenant) return tenant;
-    throw new BusError("NOT_FOUND", `there is no tenant ${id}`, { details: { tenant: id } });
+    throw notFound(id);
   }
 
   /** Calls `listener` after each change with the id of the tenant. @returns what ends that */

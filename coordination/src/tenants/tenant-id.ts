@@ -19,14 +19,10 @@ export function checkTenantId(id: string): void {
 
 /** A new storage id: lower case only, because some file systems know no other. */
 export function newStorageId(random: Random): string {
-  const alphabet = "0123456789abcdefghijklmnopqrstuvwxyz";
-  const letters = Array.from({ length: STORAGE_ID_LENGTH }, () => {
-    return alphabet[Math.floor(random.next() * alphabet.length)];
-  });
-  return letters.join("");
+  return newId(random, STORAGE_ID_LENGTH).toLowerCase();
 }
 
-/** A new id of a tenant. */
-export function newTenantId(random: Random): string {
-  return newId(random);
+/** `NOT_FOUND` of a tenant. */
+export function notFound(id: string): BusError {
+  return new BusError("NOT_FOUND", `there is no tenant ${id}`, { details: { tenant: id } });
 }

@@ -3,6 +3,7 @@ import {
   type Bus,
   type Clock,
   errorCode,
+  newId,
   type Random,
   systemClock,
   systemRandom,
@@ -13,7 +14,7 @@ import {
 import { resolveLimit, revisionConflict } from "@busbar/core/adapter";
 import { changeEntry } from "../change-entry.ts";
 import type { Tenant, TenantInput, TenantPatch, TenantStatus } from "./tenant.ts";
-import { checkTenantId, newStorageId, newTenantId } from "./tenant-id.ts";
+import { checkTenantId, newStorageId, notFound } from "./tenant-id.ts";
 import { changeOf, newRecord, tenantBucket, type TenantRecord } from "./tenant-record.ts";
 
 /** Removes a part of what a tenant has, such as its tasks. */
@@ -109,7 +110,7 @@ export class TenantRegistry {
       storageId: newStorageId(this.#random),
       createdAtMs: this.#clock.now(),
     });
-    const { id = newTenantId(this.#random) } = input;
+    const { id = newId(this.#random) } = input;
     checkTenantId(id);
     try {
       return toTenant(id, record, await this.#bucket.create(id, record));
@@ -279,7 +280,8 @@ export class TenantRegistry {
     const entry = await changeEntry(
       this.#bucket,
       id,
-      (current: Entry) => {
+      (current) => {
+        if (current === undefined) throw notFound(id);
         if (revision !== undefined && current.revision !== revision) {
           throw revisionConflict(tenantBucket.bucket, id, revision, current.revision);
         }
@@ -290,13 +292,12 @@ export class TenantRegistry {
       },
       parts,
     );
-    if (entry) return fromEntry(entry);
-    const details = { tenant: id };
-    throw new BusError("NOT_FOUND", `there is no tenant ${id}`, { details });
+    if (entry === undefined) throw notFound(id);
+    return fromEntry(entry);
   }
 }
 
-function fromEntry({ key, value, revision }: Entry): Tenant {
+function fromEntry({ key, value, revision }: Pick<Entry, "key" | "value" | "revision">): Tenant {
   return toTenant(key, value, revision);
 }
 
