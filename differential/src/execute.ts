@@ -24,8 +24,6 @@ export interface Comparison {
   readonly differences: readonly Difference[];
   /** How many steps were run. */
   readonly steps: number;
-  /** Rules because of which something was left out of the outcomes. */
-  readonly rulesMet: readonly string[];
 }
 
 /** Longest that a step may take: it would hang otherwise. */
@@ -73,10 +71,10 @@ export async function compare(
     const rule = judge(step, expected, actual);
     differences.push({ step: index, ...(rule !== undefined && { rule }), expected, actual });
     if (rule === undefined || endsScript(rule)) {
-      return { differences, steps: index + 1, rulesMet: [...run.rulesMet] };
+      return { differences, steps: index + 1 };
     }
   }
-  return { differences, steps: options.script.steps.length, rulesMet: [...run.rulesMet] };
+  return { differences, steps: options.script.steps.length };
 }
 
 async function notForEver(run: Run, work: Promise<Outcome>): Promise<Outcome> {

@@ -11,15 +11,11 @@ import {
 import type { Script } from "./script.ts";
 import type { Traits, World } from "./world.ts";
 
-/** Changes a bus; to plant mistakes in tests. */
-export type Wrap = (bus: Bus) => Bus;
-
 /** How a {@link MemoryWorld} is made. */
 export interface MemoryWorldOptions {
   readonly script: Script;
   readonly unitMs: number;
   readonly traits: Traits;
-  readonly wrap?: Wrap | undefined;
 }
 
 /** The simulator on virtual time, with what a server version lacks by declaration. */
@@ -37,7 +33,7 @@ export class MemoryWorld implements World {
   }
 
   async openBus(): Promise<Bus> {
-    const { script, unitMs, traits, wrap } = this.#options;
+    const { script, unitMs, traits } = this.#options;
     const { dedupWindow } = script;
     const bus = await openBus({
       backend: "memory",
@@ -46,8 +42,7 @@ export class MemoryWorld implements World {
       ...(dedupWindow !== undefined && { dedupWindowMs: Math.round(dedupWindow * unitMs) }),
     });
     this.#buses.push(bus);
-    const limited = withTraits(bus, traits);
-    return wrap ? wrap(limited) : limited;
+    return withTraits(bus, traits);
   }
 
   async restartServer(): Promise<void> {

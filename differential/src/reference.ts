@@ -1,5 +1,5 @@
 import { trace } from "./execute.ts";
-import { MemoryWorld, type Wrap } from "./memory-world.ts";
+import { MemoryWorld } from "./memory-world.ts";
 import type { TraceEntry } from "./outcome.ts";
 import { WINDOW } from "./run.ts";
 import type { Script } from "./script.ts";
@@ -19,7 +19,6 @@ export interface Reference {
 export interface ReferenceOptions {
   readonly unitMs: number;
   readonly traits: Traits;
-  readonly wrap?: Wrap | undefined;
 }
 
 /** Runs a script on the simulator. */

@@ -61,7 +61,6 @@ export class Run {
   /** What `take`, `hear`, `watched` read, by name. */
   readonly readers: Map<string, Reader<unknown>> = new Map();
   readonly servers: Map<string, { close(): Promise<{ abandoned: number }> }> = new Map();
-  readonly rulesMet: Set<string> = new Set();
   readonly slowListeners: Map<string, Listener> = new Map();
   readonly watchedBuckets: Map<string, string> = new Map();
   readonly closedBuses: Set<number> = new Set();
@@ -189,11 +188,6 @@ export class Run {
   /** Whether a step whose outcome would be a matter of luck is left out: the reference decides. */
   leavesOut(isLuck: boolean): boolean {
     return this.expected === undefined ? isLuck : this.expected === LEFT_OUT;
-  }
-
-  /** A rule was met: something was left out because of it. */
-  note(rule: string): void {
-    this.rulesMet.add(rule);
   }
 
   /** Goes on with something in the background: tells whether it is done by now, `join` the outcome. */

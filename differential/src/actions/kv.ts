@@ -35,8 +35,7 @@ export function deleteBucket(run: Run, step: StepOf<"deleteBucket">): Promise<Ou
       if (existed) run.facts.lostBuckets.add(`${1 - step.bus} ${step.bucket}`);
       // What becomes of watches of a bucket that is removed is not promised.
       for (const [name, bucket] of run.watchedBuckets) {
-        if (existed && bucket === step.bucket && run.readers.delete(name))
-          run.note("watch-of-removed-bucket");
+        if (existed && bucket === step.bucket) run.readers.delete(name);
       }
       return existed;
     },
@@ -229,11 +228,7 @@ function collapsed(run: Run, bucket: string, events: readonly KvEvent[]): KvEven
 function stated<E extends KvEvent>(run: Run, bucket: string, events: readonly E[]): E[] {
   const mortal = run.facts.mortalKeys.get(bucket);
   if (mortal === undefined) return [...events];
-  return events.filter((event) => {
-    const isEnd = event.type === "delete" && mortal.has(event.key);
-    if (isEnd) run.note("end-of-key-ttl");
-    return !isEnd;
-  });
+  return events.filter((event) => event.type !== "delete" || !mortal.has(event.key));
 }
 
 function entryView(run: Run, bucket: string, entry: KvEntry): Outcome {
