@@ -37,6 +37,8 @@ export interface JobTools {
   epoch(): number;
   /** Whether a job is still in its queue. */
   exists(queue: string, sequence: number): Promise<boolean>;
+  /** Whether the queue was deleted since a job was stored, as far as this bus has heard. */
+  isRemoved(queue: string, storedAtMs: number): boolean;
   /** Every claim that is not settled. */
   readonly held: HeldJobs;
 }
@@ -223,7 +225,7 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
     if (leaseMs !== DEFAULT_JOB_LEASE_MS) await quietMoment(link.clock);
     this.#check();
     const sentAt = link.clock.monotonic();
-    await settleJob(link, this.#delivery, leaseVerb(leaseMs));
+    if (!this.#isRemoved) await settleJob(link, this.#delivery, leaseVerb(leaseMs));
     if (this.#settled) return;
     this.#currentMs = leaseMs;
     this.#confirmedAt = sentAt;
@@ -252,6 +254,7 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
   }
 
   reassert(): void {
+    if (this.#isRemoved) return;
     const { link } = this.#tools;
     const now = link.clock.monotonic();
     if (this.endsAt <= now) {
@@ -280,6 +283,7 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
   ack(options?: AckOptions): Promise<void> {
     const refused = this.#begin();
     if (refused) return refused;
+    if (this.#isRemoved) return DONE;
     const { link, ledger } = this.#tools;
     if (this.#delivery.entry) ledger.remove(this.#delivery.entry);
     if (options?.confirm === true) return settleJob(link, this.#delivery, ACK);
@@ -291,6 +295,7 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
     const delayMs = resolveDelay(options.delayMs);
     const reason = options.reason === undefined ? "" : checkReason(options.reason);
     await this.#begin();
+    if (this.#isRemoved) return;
     if (this.attempt >= this.maxAttempts) {
       await this.#bury(reason || "max attempts");
       return;
@@ -309,7 +314,12 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
   async deadLetter(reason: string): Promise<void> {
     const checked = checkReason(reason);
     await this.#begin();
-    await this.#bury(checked);
+    if (!this.#isRemoved) await this.#bury(checked);
+  }
+
+  /** What is done with a job of a deleted queue has no effect, as after a purge. */
+  get #isRemoved(): boolean {
+    return this.#tools.isRemoved(this.queue, this.enqueuedAtMs);
   }
 
   async #bury(reason: string): Promise<void> {

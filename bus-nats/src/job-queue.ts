@@ -62,6 +62,7 @@ export class NatsJobQueue implements JobQueue, Owned {
       deadLetters: this.deadLetters,
       epoch: () => this.#queues.epoch,
       exists: (queue, sequence) => context.api.hasMessage(context.names.jobStream(queue), sequence),
+      isRemoved: (queue, storedAtMs) => storedAtMs <= this.#queues.get(queue).removedUpToMs,
       held: this.#held,
     };
     context.link.onReconnect(() => this.#held.reassert(context.config.reconnectWaitMs));

@@ -20,6 +20,11 @@ export class QueueState {
   pauseNews = 0;
   /** Whether jobs of a priority can be sent without asking the server anything. */
   readonly made: Set<number> = new Set();
+  /**
+   * Jobs stored no later than that, by the server's clock, went with a queue of this name that was
+   * deleted. Another one may have their sequences by now: nothing is said of them to the server.
+   */
+  removedUpToMs = 0;
   /** Set once pause and priorities were read; a claim waits for it. */
   loaded: Promise<void> | undefined;
   readonly #waiting = new Set<() => void>();
@@ -188,12 +193,14 @@ export class Queues {
   /** Removes a queue. @returns false if it did not exist. */
   async delete(state: QueueState): Promise<boolean> {
     const { api, names, link, provisioner } = this.#context;
+    const info = await api.streamInfo(state.stream);
+    const lastStored = info?.state.last_ts ?? "";
     const existed = await api.deleteStream(state.stream);
     await this.#ensureControl();
     await api.purge(names.controlStream, names.controlSubject(state.queue, ">"));
-    link.outbox.publish(names.controlSubject(state.queue, "deleted"));
+    link.outbox.publish(names.controlSubject(state.queue, "deleted"), lastStored);
     provisioner.forget(state.stream);
-    this.#forget(state);
+    this.#forget(state, lastStored);
     return existed;
   }
 
@@ -288,11 +295,13 @@ export class Queues {
       state.changed();
     } else if (what === "deleted") {
       this.#context.provisioner.forget(state.stream);
-      this.#forget(state);
+      this.#forget(state, payload);
     }
   }
 
-  #forget(state: QueueState): void {
+  /** The queue was deleted; `lastStored` is when its last job was stored. */
+  #forget(state: QueueState, lastStored: string): void {
+    state.removedUpToMs = Math.max(state.removedUpToMs, Date.parse(lastStored) || 0);
     state.levels = [];
     state.paused = false;
     state.reset();

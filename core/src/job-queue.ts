@@ -183,7 +183,11 @@ export interface JobQueue {
    * @returns how many.
    */
   purge(queue: string): Promise<number>;
-  /** Removes a queue with its jobs and dead letters. Resolves with false if it did not exist. */
+  /**
+   * Removes a queue with its jobs and dead letters, also leased ones: what their workers do later has
+   * no effect, neither on a queue of this name that is made anew. Other buses hear of it one way over
+   * the network. Resolves with false if it did not exist.
+   */
   deleteQueue(queue: string): Promise<boolean>;
   /** The dead letters of queues. */
   readonly deadLetters: DeadLetters;

@@ -1,4 +1,4 @@
-import { errorCode } from "@busbar/core";
+import { type ClaimedJob, errorCode } from "@busbar/core";
 import { check, checkEqual } from "../../assert.ts";
 import type { ConformanceCase } from "../../case.ts";
 import {
@@ -158,6 +158,43 @@ export const queueCases: readonly ConformanceCase[] = [
       checkEqual([textsOf([job])[0], job.attempt], ["new", 1], "the job and its attempt");
       checkEqual(await bus.jobs.stats(QUEUE), { ...EMPTY, leased: 1 }, "the stats");
       checkEqual(await bus.jobs.deadLetters.count(QUEUE), 0, "dead letters");
+    },
+  },
+  {
+    id: "JQ-QUEUE-007",
+    title: "What workers do with jobs of a removed queue has no effect on a queue made anew",
+    contract: "jobs",
+    level: "L1",
+    async run(context) {
+      const { bus } = context;
+      const other = await context.open();
+      const settles: [string, (job: ClaimedJob) => Promise<void>][] = [
+        ["ack", (job) => job.ack({ confirm: true })],
+        ["nak", (job) => job.nak({ reason: "old" })],
+        ["nak with a delay", (job) => job.nak({ delayMs: 60_000 })],
+        ["deadLetter", (job) => job.deadLetter("old")],
+        ["heartbeat", (job) => job.heartbeat({ leaseMs: 100 })],
+      ];
+      for (const [what, settle] of settles) {
+        for (const [who, remover] of [
+          ["its own bus", bus],
+          ["another bus", other],
+        ] as const) {
+          const label = `${what} after ${who} removed the queue`;
+          await enqueueTexts(bus, ["old"], { maxAttempts: 1 });
+          const old = await claimOne(bus);
+          checkEqual(await remover.jobs.deleteQueue(QUEUE), true, "the queue was there");
+          await enqueueTexts(remover, ["new"], { maxAttempts: 1 });
+          const job = await claimOne(bus);
+          checkEqual(textsOf([job]), ["new"], `the job, ${label}`);
+          await settle(old);
+          await context.clock.sleep(what === "heartbeat" ? 200 : 20);
+          checkEqual(await bus.jobs.stats(QUEUE), { ...EMPTY, leased: 1 }, `the stats, ${label}`);
+          checkEqual(textsOf(await claimNow(other)), [], `the jobs for the other bus, ${label}`);
+          await job.ack({ confirm: true });
+          checkEqual(await bus.jobs.stats(QUEUE), EMPTY, `the stats at the end, ${label}`);
+        }
+      }
     },
   },
   {
