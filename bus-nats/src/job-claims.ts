@@ -22,6 +22,8 @@ import { Puller, WaitingPull } from "./wire/pull.ts";
 const MAX_PULL_WAIT_MS = 30_000;
 /** A default lease is trusted without asking again if the pull took no longer than this. */
 const FRESH_MS = 1_000;
+/** How long the end of a waiting pull may be under way. */
+const PULL_GRACE_MS = 250;
 /** Pause after a wait that ended at once, such as while JetStream starts. */
 const RETRY_MS = 100;
 /**
@@ -114,6 +116,11 @@ export class JobClaims {
     return (info?.state.messages ?? 0) > delivered;
   }
 
+  /** A queue was deleted: what is being asked of its consumers may never be answered. */
+  abandon(stream: string): void {
+    this.#puller.abandon(stream);
+  }
+
   /** Ends the waits. */
   close(): void {
     this.#puller.close();
@@ -133,7 +140,9 @@ export class JobClaims {
       wake.throwIfAborted();
     }
     lifecycle.checkOpen();
-    await this.#queues.ensureLoaded(state);
+    // Again if the queue was deleted meanwhile: what was read is of the old one.
+    do await this.#queues.ensureLoaded(state);
+    while (state.loaded === undefined && link.connected);
   }
 
   /** What is ready now, highest priority first. */
@@ -195,7 +204,8 @@ export class JobClaims {
           },
         ),
     );
-    await wake.wait(waitMs + 250);
+    // The server ends the pulls itself.
+    await wake.wait(pulls.length > 0 ? waitMs + PULL_GRACE_MS : waitMs);
     stopListening();
     await Promise.all(pulls.map((pull) => pull.cancel()));
     const tookMs = link.clock.monotonic() - askedAt;

@@ -45,7 +45,7 @@ export class NatsJobQueue implements JobQueue, Owned {
 
   constructor(context: NatsContext) {
     this.#context = context;
-    this.#queues = new Queues(context);
+    this.#queues = new Queues(context, (stream) => this.#claims.abandon(stream));
     this.#held = new HeldJobs(context.link.clock);
     this.#ledger = new Ledger(context);
     this.deadLetters = new NatsDeadLetters(

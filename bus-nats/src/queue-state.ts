@@ -87,9 +87,12 @@ export class Queues {
   #subscription: NatsSub | undefined;
   #epoch = 0;
   #epochRead: Promise<void> | undefined;
+  readonly #onDeleted: (stream: string) => void;
 
-  constructor(context: NatsContext) {
+  /** `onDeleted` is told the stream of a queue that was deleted, by whomever. */
+  constructor(context: NatsContext, onDeleted: (stream: string) => void) {
     this.#context = context;
+    this.#onDeleted = onDeleted;
     context.link.onReconnect(() => {
       this.#epochRead = undefined;
       for (const state of this.#states.values()) state.reset();
@@ -305,6 +308,7 @@ export class Queues {
     state.levels = [];
     state.paused = false;
     state.reset();
+    this.#onDeleted(state.stream);
   }
 
   #ensureStream(state: QueueState): Promise<void> {

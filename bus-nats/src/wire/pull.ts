@@ -45,6 +45,14 @@ export class Puller {
     for (const inbox of this.#busy) inbox.giveUp();
   }
 
+  /**
+   * The stream was deleted: a server that is about to remove a consumer takes a pull in and never
+   * answers it (seen on 2.9).
+   */
+  abandon(stream: string): void {
+    for (const inbox of this.#busy) if (inbox.stream === stream) inbox.giveUp();
+  }
+
   /** Ends everything. */
   close(): void {
     this.disconnected();
@@ -66,6 +74,7 @@ class PullInbox {
   readonly #onStray: (message: Msg) => void;
   #messages: Msg[] = [];
   #max = 0;
+  #stream = "";
   #timer: Timer | undefined;
   #resolve: ((pulled: Pulled) => void) | undefined;
 
@@ -79,8 +88,14 @@ class PullInbox {
     });
   }
 
+  /** From where it pulls, or pulled last. */
+  get stream(): string {
+    return this.#stream;
+  }
+
   pull(stream: string, consumer: string, max: number): Promise<Pulled> {
     return new Promise((resolve) => {
+      this.#stream = stream;
       this.#messages = [];
       this.#max = max;
       this.#resolve = resolve;

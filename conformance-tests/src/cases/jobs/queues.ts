@@ -14,7 +14,7 @@ import {
   statsBecome,
   textsOf,
 } from "./helpers.ts";
-import { later, range } from "./timing.ts";
+import { checkAtOnce, later, range } from "./timing.ts";
 
 /** `purge`, `deleteQueue`, and that queues are apart. */
 export const queueCases: readonly ConformanceCase[] = [
@@ -158,6 +158,25 @@ export const queueCases: readonly ConformanceCase[] = [
       checkEqual([textsOf([job])[0], job.attempt], ["new", 1], "the job and its attempt");
       checkEqual(await bus.jobs.stats(QUEUE), { ...EMPTY, leased: 1 }, "the stats");
       checkEqual(await bus.jobs.deadLetters.count(QUEUE), 0, "dead letters");
+    },
+  },
+  {
+    id: "JQ-QUEUE-008",
+    title: "A claim that waits while its queue is removed ends when its time is over",
+    contract: "jobs",
+    level: "L1",
+    async run(context) {
+      const { bus, clock } = context;
+      const other = await context.open();
+      for (const remover of [bus, other]) {
+        await claimNow(bus);
+        const from = clock.monotonic() + 300;
+        const waiting = later(bus.jobs.claim(QUEUE, { workerId: "w", waitMs: 300 }));
+        await clock.sleep(50);
+        checkEqual(await remover.jobs.deleteQueue(QUEUE), true, "the queue was there");
+        checkEqual(await waiting, [], "the jobs");
+        checkAtOnce(context, { from, to: clock.monotonic() }, "the end of the wait");
+      }
     },
   },
   {
