@@ -69,13 +69,18 @@ export class MemoryWorld implements World {
   }
 }
 
+/** A TTL that is out of range. */
+const NO_TTL = 0;
+
 /** A TTL of a single value is refused, or rounded up, as declared in the capabilities. */
 function withTraits(bus: Bus, traits: Traits): Bus {
   const { kv } = bus;
   const check = async (bucket: string, key: string, options?: PutOptions): Promise<void> => {
     if (options?.ttlMs === undefined || traits.keyTtl) return;
-    // A closed bus is found first.
-    await kv.get(bucket, key);
+    // A closed bus and a wrong name are found first; the bucket must not be made by that.
+    await kv.put(bucket, key, "", { ttlMs: NO_TTL }).catch((error: unknown) => {
+      if (!(error instanceof RangeError)) throw error;
+    });
     throw new BusError("UNSUPPORTED", `${traits.version} has no TTL of single keys`);
   };
   return override(bus, {
