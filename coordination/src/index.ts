@@ -1,3 +1,10 @@
+export {
+  LeaderElection,
+  type ElectionWaitOptions,
+  type LeaderWork,
+} from "./election/leader-election.ts";
+export type { LeaderElectionOptions } from "./election/election-options.ts";
+export { type Leader, Leadership } from "./election/leadership.ts";
 export { Permits, type PermitsOptions } from "./permits/permits.ts";
 export {
   DiscardTask,
