@@ -207,7 +207,10 @@ export interface Pubsub {
   subscribe(subject: string, options?: SubscribeOptions): Promise<Subscription>;
   /** Receives what is published or notified from now on, live. The subject may have wildcards. */
   listen(subject: string, options?: ListenOptions): Promise<Listener>;
-  /** Removes a durable, its position and its dead letters. Resolves with false if it did not exist. */
+  /**
+   * Removes a durable, its position and its dead letters. Its subscriptions, on any bus, end with
+   * `NOT_FOUND`. Resolves with false if it did not exist.
+   */
   deleteDurable(durable: string): Promise<boolean>;
   /** The dead letters of durables. A replayed one goes to its durable only. */
   readonly deadLetters: DeadLetters;

@@ -31,6 +31,8 @@ export class PullStream {
   readonly #target: { readonly stream: string; readonly consumer: string };
   readonly #on: PullStreamEvents;
   #inbox: Subscription | undefined;
+  /** Tells of the end of the consumer also while nothing is asked for. */
+  #advisories: Subscription | undefined;
   #name = "";
   #requested = 0;
   #heardAt = 0;
@@ -55,8 +57,14 @@ export class PullStream {
 
   /** Begins with a new inbox. */
   reopen(): void {
+    const { stream, consumer } = this.#target;
     this.#ended = false;
     this.#inbox?.unsubscribe();
+    this.#advisories ??= this.#link.connection.subscribe(
+      `$JS.EVENT.ADVISORY.CONSUMER.DELETED.${stream}.${consumer}`,
+      // Asked for all the same: one of that name may have been made since.
+      { callback: () => void this.#checkConsumer() },
+    );
     this.#name = createInbox();
     this.#inbox = this.#link.connection.subscribe(this.#name, {
       callback: (error, message) => {
@@ -85,6 +93,8 @@ export class PullStream {
   /** Asks for nothing more. What is under way still comes before this resolves. */
   async drain(): Promise<void> {
     this.#ended = true;
+    this.#advisories?.unsubscribe();
+    this.#advisories = undefined;
     this.#watchdog?.cancel();
     this.#watchdog = undefined;
     if (this.#link.connected && this.#inbox?.isClosed() === false) {
@@ -124,7 +134,9 @@ export class PullStream {
   async #checkConsumer(): Promise<void> {
     const { stream, consumer } = this.#target;
     try {
-      if (await this.#api.consumerInfo(stream, consumer)) this.#later();
+      const isThere = (await this.#api.consumerInfo(stream, consumer)) !== undefined;
+      if (this.#ended) return;
+      if (isThere) this.#later();
       else {
         const what = `consumer ${consumer} of stream ${stream}`;
         this.#on.failed(new BusError("NOT_FOUND", `${what} was deleted`));

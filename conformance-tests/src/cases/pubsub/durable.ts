@@ -221,6 +221,31 @@ export const durableCases: readonly ConformanceCase[] = [
     },
   },
   {
+    id: "PS-DUR-010",
+    title: "The subscriptions of a removed durable end with NOT_FOUND, also those that are full",
+    contract: "pubsub",
+    level: "L1",
+    async run(context) {
+      const { bus } = context;
+      const other = await context.open();
+      for (const remover of [bus, other]) {
+        const full = await bus.pubsub.subscribe("d", { durable: "ends", maxInFlight: 2 });
+        const idle = await bus.pubsub.subscribe("none", { durable: "ends-too" });
+        await publishAll(bus, "d", numbered(2));
+        const held = await take(full, 2);
+        checkEqual(held.length, 2, "the messages in hand");
+        for (const [durable, subscription] of [
+          ["ends", full],
+          ["ends-too", idle],
+        ] as const) {
+          checkEqual(await remover.pubsub.deleteDurable(durable), true, "the durable was there");
+          const end = subscription[Symbol.asyncIterator]().next();
+          await checkCode(end, "NOT_FOUND", `the end of ${durable}`);
+        }
+      }
+    },
+  },
+  {
     id: "PS-DUR-009",
     title: "20 subscribes that make one durable at the same time all succeed and share it",
     contract: "pubsub",
