@@ -1,4 +1,10 @@
 export {
+  Admission,
+  type AdmissionParts,
+  type Grant,
+} from "./admission/admission.ts";
+export type { QuotaName, QuotaUsage, TaskAmount, TenantUsage } from "./admission/quota.ts";
+export {
   LeaderElection,
   type ElectionWaitOptions,
   type LeaderWork,
