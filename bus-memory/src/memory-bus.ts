@@ -5,9 +5,19 @@ import {
   type CloseOptions,
   type CloseReport,
   type ResolvedMemoryConfig,
+  type StorageOptions,
+  type StorageStats,
   VirtualClock,
 } from "@busbar/core";
-import { Lifecycle, resolveDrain, StatusHub } from "@busbar/core/adapter";
+import {
+  Lifecycle,
+  namespaceBelow,
+  type Owned,
+  resolveDrain,
+  resolveStorageOptions,
+  StatusHub,
+  sumStorage,
+} from "@busbar/core/adapter";
 import { BusContext } from "./bus-context.ts";
 import type { AttachedBus } from "./engine/server-engine.ts";
 import { MemoryJobQueue } from "./memory-job-queue.ts";
@@ -21,13 +31,15 @@ const DEFAULT_DRAIN_MS = 5_000;
 const SERVER = `bus-memory ${VERSION}`;
 
 /** The four contracts on a {@link MemoryServer}. */
-export class MemoryBus implements Bus, AttachedBus {
+export class MemoryBus implements Bus, AttachedBus, Owned {
   readonly pubsub: MemoryPubsub;
   readonly rpc: MemoryRpc;
   readonly kv: MemoryKvStore;
   readonly jobs: MemoryJobQueue;
   readonly capabilities: Capabilities;
   readonly #context: BusContext;
+  readonly #server: MemoryServer;
+  readonly #views = new Set<MemoryBus>();
   readonly #release: () => void;
 
   /** `release` is called when the bus is closed. */
@@ -39,6 +51,7 @@ export class MemoryBus implements Bus, AttachedBus {
     const status = new StatusHub();
     const context = new BusContext(config, { engine, namespace, clock, lifecycle, status });
     this.#context = context;
+    this.#server = server;
     this.#release = release;
     this.pubsub = new MemoryPubsub(context);
     this.rpc = new MemoryRpc(context);
@@ -62,9 +75,41 @@ export class MemoryBus implements Bus, AttachedBus {
     return this.#context.status.subscribe();
   }
 
+  async forNamespace(namespace: string): Promise<MemoryBus> {
+    const { config, lifecycle } = this.#context;
+    this.#context.enter();
+    const below = { ...config, namespace: namespaceBelow(config.namespace, namespace) };
+    const view = new MemoryBus(below, this.#server, () => {
+      lifecycle.remove(view);
+      this.#views.delete(view);
+    });
+    lifecycle.add(view);
+    this.#views.add(view);
+    return view;
+  }
+
+  async storage(options?: StorageOptions): Promise<StorageStats> {
+    const { engine, namespace } = this.#context;
+    this.#context.enter();
+    const only = resolveStorageOptions(options);
+    if (only) return namespace.storage(only);
+    return sumStorage(engine.namespacesWithin(namespace.name).map((one) => one.storage()));
+  }
+
+  async removeNamespace(): Promise<void> {
+    const { engine, namespace } = this.#context;
+    this.#context.enter();
+    for (const one of engine.namespacesWithin(namespace.name)) one.clear();
+  }
+
   async close(options?: CloseOptions): Promise<CloseReport> {
     const drainMs = resolveDrain(options?.drainMs, DEFAULT_DRAIN_MS);
     return this.#context.lifecycle.close(drainMs, async () => this.#finish());
+  }
+
+  /** The bus of which this is a view is closed. */
+  stop(drainMs: number): Promise<CloseReport> {
+    return this.close({ drainMs });
   }
 
   /**
@@ -73,6 +118,7 @@ export class MemoryBus implements Bus, AttachedBus {
    */
   async crash(): Promise<void> {
     this.#context.die();
+    for (const view of [...this.#views]) void view.crash();
     await this.#context.lifecycle.close(0, async () => this.#finish());
   }
 

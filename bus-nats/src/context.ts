@@ -1,8 +1,9 @@
 import type { Capabilities, ResolvedNatsConfig } from "@busbar/core";
-import { Lifecycle } from "@busbar/core/adapter";
+import { Lifecycle, namespaceBelow } from "@busbar/core/adapter";
 import { natsCapabilities } from "./capabilities.ts";
 import { Link } from "./link.ts";
 import { Provisioner } from "./provision.ts";
+import { Removal } from "./removal.ts";
 import { JetStreamApi } from "./wire/jetstream-api.ts";
 import { WireNames } from "./wire/names.ts";
 
@@ -13,6 +14,7 @@ export interface NatsContext {
   readonly api: JetStreamApi;
   readonly names: WireNames;
   readonly provisioner: Provisioner;
+  readonly removal: Removal;
   readonly lifecycle: Lifecycle;
   readonly capabilities: Capabilities;
 }
@@ -21,27 +23,43 @@ export interface NatsContext {
 export async function openContext(config: ResolvedNatsConfig): Promise<NatsContext> {
   const link = await Link.open(config);
   try {
-    const api = new JetStreamApi(link);
-    await api.checkEnabled();
-    const lifecycle = new Lifecycle("the bus", link.clock);
-    // What was sent before the end may still be answered; what is not counts in `Link.endRequests`.
-    lifecycle.add({
-      stop: async (drainMs) => {
-        await link.drain(drainMs);
-        return { abandoned: 0 };
-      },
-    });
-    return {
-      config,
-      link,
-      api,
-      names: new WireNames(config.namespace),
-      provisioner: new Provisioner(api, link, config),
-      lifecycle,
-      capabilities: natsCapabilities(config, link),
-    };
+    const context = contextOf(config, link);
+    await context.api.checkEnabled();
+    return context;
   } catch (error) {
     await link.close();
     throw error;
   }
+}
+
+/** The parts of a view: on the same connection. A stream that the configuration binds to is not shared. */
+export function viewContext({ config, link }: NatsContext, name: string): NatsContext {
+  const namespace = namespaceBelow(config.namespace, name);
+  return contextOf({ ...config, namespace, stream: undefined }, link.share());
+}
+
+function contextOf(config: ResolvedNatsConfig, link: Link): NatsContext {
+  const api = new JetStreamApi(link);
+  const lifecycle = new Lifecycle("the bus", link.clock);
+  // What was sent before the end may still be answered; what is not counts in `Link.endRequests`.
+  lifecycle.add({
+    stop: async (drainMs) => {
+      await link.drain(drainMs);
+      return { abandoned: 0 };
+    },
+  });
+  const names = new WireNames(config.namespace);
+  const removal = new Removal(link, names);
+  const provisioner = new Provisioner(api, link, config);
+  removal.onRemoved(() => provisioner.forgetAll());
+  return {
+    config,
+    link,
+    api,
+    names,
+    provisioner,
+    removal,
+    lifecycle,
+    capabilities: natsCapabilities(config, link),
+  };
 }

@@ -67,15 +67,15 @@ export class NatsLeaseStore implements LeaseStore {
   }
 
   async subscribe(key: string, onChange: () => void): Promise<{ close(): void }> {
-    const { link, names } = this.#context;
+    const { link, names, removal } = this.#context;
     const callback = (): void => onChange();
     const subscriptions = [this.#prefix + key, names.leaseReleased(key)].map((subject) =>
       link.connection.subscribe(subject, { callback }),
     );
     // What happened while the connection was away was not heard.
-    const stopReconnect = link.onReconnect(onChange);
+    const stops = [link.onReconnect(onChange), removal.onRemoved(onChange)];
     const close = (): void => {
-      stopReconnect();
+      for (const stop of stops) stop();
       for (const subscription of subscriptions) subscription.unsubscribe();
     };
     try {

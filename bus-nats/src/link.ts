@@ -1,6 +1,10 @@
 import { BusError, type Clock, type ResolvedNatsConfig, systemClock } from "@busbar/core";
 import { closedError, StatusHub, within } from "@busbar/core/adapter";
-import { type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
+import {
+  type NatsConnection,
+  PermissionViolationError,
+  type Status,
+} from "@nats-io/transport-node";
 import { checkConnection, dial } from "./dial.ts";
 import {
   compareVersions,
@@ -20,7 +24,8 @@ const LAST_FLUSH_MS = 250;
 type Statuses = ReturnType<NatsConnection["status"]> & { stop(): void };
 
 /**
- * The connection to the server, and everybody who wants to know when it breaks.
+ * The connection to the server as one bus has it, and everybody who wants to know when it breaks.
+ * Requests, subscriptions and callbacks are the bus's own; the connection may be shared.
  *
  * States: *connected* -> the server is gone -> *disconnected* -> reconnect (tried for ever) ->
  * *connected*; any -> `close()`, or the caller's own connection is closed -> *closed*.
@@ -32,7 +37,10 @@ export class Link {
   readonly clock: Clock;
   readonly status: StatusHub = new StatusHub();
   readonly #owned: boolean;
-  readonly #statuses: Statuses;
+  /** Of the first link of a connection; the others hear from it. */
+  readonly #statuses: Statuses | undefined;
+  readonly #above: Link | undefined;
+  readonly #shared = new Set<Link>();
   readonly #onReconnect = new Set<() => void>();
   readonly #onDisconnected = new Set<() => void>();
   #connected: boolean;
@@ -43,15 +51,24 @@ export class Link {
   #closed = false;
   #features: ServerFeatures;
 
-  private constructor(connection: NatsConnection, clock: Clock, owned: boolean) {
+  private constructor(connection: NatsConnection, clock: Clock, owner: "bus" | "caller" | Link) {
     this.connection = connection;
     this.clock = clock;
-    this.#owned = owned;
-    this.#statuses = connection.status() as Statuses;
+    this.#owned = owner === "bus";
     this.#features = serverFeatures(connection.info?.version ?? "0");
     this.#serverId = connection.info?.server_id ?? "";
-    // A caller's connection may be waiting for its server.
-    this.#connected = connection.info !== undefined;
+    if (owner instanceof Link) {
+      this.#above = owner;
+      this.#connected = owner.#connected;
+      this.#doubtAt = owner.#doubtAt;
+      this.#doubtBefore = owner.#doubtBefore;
+    } else {
+      // A caller's connection may be waiting for its server.
+      this.#connected = connection.info !== undefined;
+      this.#statuses = connection.status() as Statuses;
+      void this.#watch(this.#statuses);
+      void connection.closed().then((error) => this.#onClosed(error));
+    }
     this.outbox = new Outbox(connection);
     this.requester = new Requester(connection, this.outbox, clock);
     this.status.emit(
@@ -60,17 +77,23 @@ export class Link {
         : { type: "disconnected", reason: "the server is away" },
     );
     if (!this.#connected) this.requester.disconnected();
-    void this.#watch();
-    void connection.closed().then((error) => this.#onClosed(error));
   }
 
   /** Connects, or takes the caller's connection. */
   static async open(config: ResolvedNatsConfig): Promise<Link> {
     const clock = config.clock ?? systemClock;
     const link = config.connection
-      ? new Link(checkConnection(config.connection), clock, false)
-      : new Link(await dial(config, clock), clock, true);
+      ? new Link(checkConnection(config.connection), clock, "caller")
+      : new Link(await dial(config, clock), clock, "bus");
     link.#warnIfOld();
+    return link;
+  }
+
+  /** The same connection for one more bus, until that one is closed or this one. */
+  share(): Link {
+    this.checkOpen();
+    const link = new Link(this.connection, this.clock, this);
+    this.#shared.add(link);
     return link;
   }
 
@@ -147,10 +170,12 @@ export class Link {
   /** Ends the requests, and the connection if it is ours. */
   async close(): Promise<void> {
     this.#closed = true;
+    for (const link of this.#shared) await link.close();
+    if (this.#above) this.#above.#shared.delete(this);
     this.requester.close();
     this.status.emit({ type: "closed", reason: "the bus was closed" });
     // A caller's connection would go on collecting for it.
-    this.#statuses.stop();
+    this.#statuses?.stop();
     this.#onReconnect.clear();
     this.#onDisconnected.clear();
     this.outbox.flush();
@@ -171,26 +196,31 @@ export class Link {
     return flushed;
   }
 
-  async #watch(): Promise<void> {
-    for await (const status of this.#statuses) {
+  async #watch(statuses: Statuses): Promise<void> {
+    for await (const status of statuses) {
       if (this.#closed) return;
-      if (status.type === "disconnect") this.#onDisconnect("the connection was lost");
-      else if (status.type === "reconnect") this.#onReconnected();
-      else if (status.type === "ldm") {
-        this.status.emit({
-          type: "warning",
-          code: "lame-duck",
-          message: "the server is going to stop",
-        });
-      } else if (status.type === "error") {
-        const { error } = status;
-        if (error instanceof PermissionViolationError && error.operation === "publish") {
-          this.requester.refused(error.subject, error);
-        }
-        this.status.emit({ type: "warning", code: "server-error", message: error.message });
-      } else if (status.type === "slowConsumer") {
-        this.status.emit({ type: "slow", what: "connection", dropped: 0 });
+      this.#onStatus(status);
+    }
+  }
+
+  #onStatus(status: Status): void {
+    for (const link of [...this.#shared]) link.#onStatus(status);
+    if (status.type === "disconnect") this.#onDisconnect("the connection was lost");
+    else if (status.type === "reconnect") this.#onReconnected();
+    else if (status.type === "ldm") {
+      this.status.emit({
+        type: "warning",
+        code: "lame-duck",
+        message: "the server is going to stop",
+      });
+    } else if (status.type === "error") {
+      const { error } = status;
+      if (error instanceof PermissionViolationError && error.operation === "publish") {
+        this.requester.refused(error.subject, error);
       }
+      this.status.emit({ type: "warning", code: "server-error", message: error.message });
+    } else if (status.type === "slowConsumer") {
+      this.status.emit({ type: "slow", what: "connection", dropped: 0 });
     }
   }
 
@@ -217,6 +247,7 @@ export class Link {
 
   #onClosed(error: void | Error): void {
     if (this.#closed) return;
+    for (const link of [...this.#shared]) link.#onClosed(error);
     this.#onDisconnect(error ? error.message : "the connection was closed");
     this.status.emit({
       type: "closed",

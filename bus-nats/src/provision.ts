@@ -62,6 +62,11 @@ export class Provisioner {
     this.#known.delete(stream);
   }
 
+  /** Everything was deleted. */
+  forgetAll(): void {
+    this.#known.clear();
+  }
+
   #defaults(): Partial<StreamConfig> {
     const { storage, replicas, dedupWindowMs } = this.#config;
     return {

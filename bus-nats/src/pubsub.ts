@@ -76,10 +76,12 @@ export class NatsPubsub implements Pubsub {
       () => Promise.resolve(),
     );
     this.#tools = { context, ledger: new Ledger(context), deadLetters: this.deadLetters };
-    context.link.onReconnect(() => {
+    const lookAgain = (): void => {
       this.#ready = undefined;
       this.#isReady = false;
-    });
+    };
+    context.link.onReconnect(lookAgain);
+    context.removal.onRemoved(lookAgain);
   }
 
   publish(subject: string, payload: Payload, options: PublishOptions = {}): Promise<PublishAck> {

@@ -30,7 +30,9 @@ export {
   checkNamespace,
   checkSubject,
   checkSubjectPattern,
+  isNamespaceWithin,
   type NameKind,
+  namespaceBelow,
 } from "./names.ts";
 export { checkHeaders, NO_HEADERS, payloadBytes } from "./payload.ts";
 export {
@@ -65,5 +67,6 @@ export {
 } from "./resolve.ts";
 export { type IncomingRequest, RpcExecutor, type RpcOutcome } from "./rpc-executor.ts";
 export { StatusHub } from "./status-hub.ts";
+export { type ResolvedStorageOptions, resolveStorageOptions, sumStorage } from "./storage.ts";
 export { invalidPayload, schemaIssues } from "./typed/invalid.ts";
 export { compilePattern, hasWildcard, matchesSubject } from "./subject.ts";

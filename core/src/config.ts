@@ -99,7 +99,8 @@ const builtInSchema = z.discriminatedUnion("backend", [memoryConfigSchema, natsC
 
 interface CommonConfig {
   /**
-   * Isolates applications and tests that share a server: letters, digits and `-`, 1 to 32.
+   * Isolates applications and tests that share a server: letters, digits and `-`, 1 to 64.
+   * With `--` it is that of a view: see `Bus.forNamespace`.
    * @defaultValue "default"
    */
   readonly namespace?: string | undefined;
@@ -170,7 +171,7 @@ export interface NatsConfig extends CommonConfig {
   readonly maxAgeMs?: number | undefined;
   /** Most bytes of published messages, the oldest go first; -1 for no limit. @defaultValue -1 */
   readonly maxBytes?: number | undefined;
-  /** Use this existing stream instead of the namespace's own. */
+  /** Use this existing stream instead of the namespace's own. Views have streams of their own. */
   readonly stream?: NatsStreamBinding | undefined;
   /** How long the first connection may take, in milliseconds, 100 to 600_000. @defaultValue 5_000 */
   readonly connectTimeoutMs?: number | undefined;

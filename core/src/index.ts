@@ -83,6 +83,7 @@ export type {
   ServeOptions,
 } from "./request-reply.ts";
 export type { BusStatus } from "./status.ts";
+export type { StorageOptions, StorageStats } from "./storage.ts";
 export type {
   TypedBucket,
   TypedEntry,

@@ -11,7 +11,7 @@ import { BusError } from "./errors.ts";
  * | name (queue, bucket, durable, worker id, group, tenant) | `A-Z a-z 0-9 _ -`, words joined by `.` | 128 |
  * | key | `A-Z a-z 0-9 _ - / =`, words joined by `.` | 256 |
  * | key pattern | as a key; a word may be `*`, the last may be `>` | 256 |
- * | namespace | `A-Z a-z 0-9 -` | 32 |
+ * | namespace | `A-Z a-z 0-9 -`; `--` stands between a namespace and one below it | 64 |
  *
  * Headers are checked in `payload.ts`; all headers of a message have at most 8,192 bytes.
  */
@@ -21,7 +21,7 @@ export const MAX_NAME_LENGTH = 128;
 /** Longest key of a bucket. */
 export const MAX_KEY_LENGTH = 256;
 /** Longest namespace. */
-export const MAX_NAMESPACE_LENGTH = 32;
+export const MAX_NAMESPACE_LENGTH = 64;
 
 /** What kind of plain name is checked: said in the error. */
 export type NameKind = "queue" | "bucket" | "durable" | "workerId" | "group" | "tenant" | "owner";
@@ -102,6 +102,28 @@ export function checkNamespace(namespace: string): void {
     return;
   }
   refuse("namespace", namespace, MAX_NAMESPACE_LENGTH, "letters, digits and '-'");
+}
+
+/**
+ * The namespace that a view of `parent` has: `<parent>--<name>`. No other parent makes the same one,
+ * because the name does not begin with `-`.
+ * @throws {@link BusError} `INVALID_ARGUMENT`
+ */
+export function namespaceBelow(parent: string, name: string): string {
+  checkNamespace(name);
+  if (name.startsWith("-")) {
+    refuse("namespace", name, MAX_NAMESPACE_LENGTH, "letters, digits and '-', the first no '-'");
+  }
+  const namespace = `${parent}--${name}`;
+  checkNamespace(namespace);
+  return namespace;
+}
+
+/** Whether a namespace is `parent`, or below it: made by {@link namespaceBelow}, once or more often. */
+export function isNamespaceWithin(namespace: string, parent: string): boolean {
+  if (namespace === parent) return true;
+  const below = `${parent}--`;
+  return namespace.startsWith(below) && !/^-?$/.test(namespace.charAt(below.length));
 }
 
 function refuse(field: string, value: unknown, maxLength: number, allowed: string): never {

@@ -52,7 +52,7 @@ describe("parseBuiltInConfig", () => {
   // field, what it got, what it may be
   it.each<[string, string, RegExp, object]>([
     ["namespace", '"a.b"', /letters, digits and '-' only/, memory({ namespace: "a.b" })],
-    ["namespace", '"a{33}"', /<=32/, memory({ namespace: "a".repeat(33) })],
+    ["namespace", '"a{64}"', /<=64/, memory({ namespace: "a".repeat(65) })],
     ["namespace", "a function", /expected string/, memory({ namespace: () => "source" })],
     ["dedupWindowMs", "99", />=100/, memory({ dedupWindowMs: 99 })],
     ["clock", "5", /a Clock/, memory({ clock: 5 })],

@@ -79,7 +79,7 @@ const TABLES: Readonly<Record<string, Table>> = {
   namespace: {
     check: checkNamespace,
     field: "namespace",
-    longest: 32,
+    longest: 64,
     good: ["a", "A-9", "-"],
     bad: [...NEVER, ...WILD, ...BAD_WILD, "a.b", "a_b", "a/b"],
   },

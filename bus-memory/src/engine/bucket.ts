@@ -1,4 +1,4 @@
-import { BusError } from "@busbar/core";
+import { BusError, type StorageStats } from "@busbar/core";
 import { revisionConflict, type ResolvedBucketOptions } from "@busbar/core/adapter";
 import { Deadline } from "./deadlines.ts";
 import type { EngineContext } from "./engine-context.ts";
@@ -70,6 +70,13 @@ export class Bucket {
   /** How many keys have a value. */
   get size(): number {
     return this.#sorted.size;
+  }
+
+  /** What is stored: what is kept of every key, with the keys. */
+  get storage(): StorageStats {
+    let objects = 0;
+    for (let record = this.#oldest; record; record = record.newer) objects += 1;
+    return { objects, bytes: this.#bytes };
   }
 
   /** How many watch. */

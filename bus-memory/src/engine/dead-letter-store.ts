@@ -31,6 +31,13 @@ export class DeadLetterStore<Origin> {
     return this.#byId.size;
   }
 
+  /** How many bytes of payloads there are. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const { letter } of this.#byId.values()) bytes += letter.payload.length;
+    return bytes;
+  }
+
   /** Adds one. */
   add(letter: StoredDeadLetter<Origin>): void {
     this.remove(letter.id);

@@ -54,6 +54,18 @@ export class FreshJobs {
     return this.#head.numbers[this.#first * STRIDE] as number;
   }
 
+  /** How many bytes of payloads wait. */
+  get bytes(): number {
+    let bytes = 0;
+    let place = this.#first;
+    for (let chunk: Chunk | undefined = this.#head; chunk; chunk = chunk.next) {
+      const end = chunk === this.#tail ? this.#end : chunk.capacity;
+      for (; place < end; place++) bytes += chunk.numbers[place * STRIDE + 4] as number;
+      place = 0;
+    }
+    return bytes;
+  }
+
   /** Adds a job with a number greater than all before. */
   push(number: number, content: JobContent, bytes: StoredBytes): void {
     if (this.#end === this.#tail.capacity) this.#grow();

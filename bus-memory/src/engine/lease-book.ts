@@ -14,7 +14,8 @@ export class LeaseBook {
   readonly #deadlines: Deadlines;
   readonly #records = new Map<string, BookedLease>();
   readonly #readers = new Map<string, Set<() => void>>();
-  // One number for all keys, never taken back: a fence grows also when its record was removed.
+  // One number for all keys: a fence grows also when its record was removed. Only with the whole
+  // namespace it is taken back.
   #revision = 0;
 
   constructor(deadlines: Deadlines) {
@@ -46,6 +47,14 @@ export class LeaseBook {
     if (this.#records.get(key)?.revision !== revision) return;
     this.#records.delete(key);
     this.#tell(key);
+  }
+
+  /** Removes all; fences begin anew. */
+  clear(): void {
+    const keys = [...this.#records.keys()];
+    this.#records.clear();
+    this.#revision = 0;
+    for (const key of keys) this.#tell(key);
   }
 
   /** Calls `onChange` after every later change of a key. @returns what ends it. */

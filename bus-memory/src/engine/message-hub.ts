@@ -1,4 +1,4 @@
-import type { Headers } from "@busbar/core";
+import type { Headers, StorageStats } from "@busbar/core";
 import { sequenceConflict } from "@busbar/core/adapter";
 import { Consumer, type ConsumerOptions } from "./consumer.ts";
 import { DedupWindow } from "./dedup-window.ts";
@@ -22,17 +22,34 @@ export type LiveTarget = (subject: string, payload: Uint8Array, headers: Headers
 
 /** Pubsub of one namespace: the stream, its consumers, and those who listen live. */
 export class MessageHub {
-  readonly stream: Stream;
   readonly live: Router<LiveTarget> = new Router();
   readonly #context: EngineContext;
-  readonly #dedup: DedupWindow<number>;
+  readonly #dedupWindowMs: number;
+  #dedup: DedupWindow<number>;
+  #stream: Stream;
   readonly #durables = new Map<string, Consumer>();
   readonly #interested = new SubjectTree<Consumer>();
 
   constructor(context: EngineContext, dedupWindowMs: number) {
     this.#context = context;
+    this.#dedupWindowMs = dedupWindowMs;
     this.#dedup = new DedupWindow(dedupWindowMs);
-    this.stream = new Stream(context);
+    this.#stream = new Stream(context);
+  }
+
+  /** The messages; another stream once they were removed. */
+  get stream(): Stream {
+    return this.#stream;
+  }
+
+  /** What is stored, dead letters too. */
+  get storage(): StorageStats {
+    let { size: objects, bytes } = this.#stream;
+    for (const { deadLetters } of this.consumers()) {
+      objects += deadLetters.size;
+      bytes += deadLetters.bytes;
+    }
+    return { objects, bytes };
   }
 
   /** How many consumers there are, durable and ephemeral. */
@@ -107,16 +124,26 @@ export class MessageHub {
     consumer.delete();
   }
 
+  /** Removes what is stored, with every consumer. Who listens live goes on. */
+  clear(): void {
+    for (const consumer of [...this.consumers()]) this.removeConsumer(consumer);
+    this.#stream.end();
+    this.#stream = new Stream(this.#context);
+    this.#dedup = new DedupWindow(this.#dedupWindowMs);
+  }
+
   /** The server has crashed and is back. */
   recover(): void {
     for (const consumer of this.#interested.values()) consumer.recover();
   }
 
   #journalPublish(journal: Journal, sequence: number, messageId: string | undefined): void {
+    const stream = this.#stream;
+    const dedup = this.#dedup;
     journal.add("write", this.#context.deadlines.nowMs, () => {
       // Newest first: it is the last one by now. What became of it goes in recover.
-      this.stream.loseLast();
-      if (messageId !== undefined) this.#dedup.remove(messageId, sequence);
+      stream.loseLast();
+      if (messageId !== undefined) dedup.remove(messageId, sequence);
     });
   }
 }

@@ -1,7 +1,10 @@
+import type { StorageStats } from "@busbar/core";
 import {
   type IncomingRequest,
   optionsConflict,
   type ResolvedBucketOptions,
+  type ResolvedStorageOptions,
+  sumStorage,
 } from "@busbar/core/adapter";
 import { Bucket } from "./bucket.ts";
 import type { EngineContext } from "./engine-context.ts";
@@ -102,6 +105,24 @@ export class Namespace {
     queue.delete();
     if (queue.waiterCount === 0) this.#queues.delete(name);
     return true;
+  }
+
+  /** What is stored: everything, or only what is named. */
+  storage(only?: ResolvedStorageOptions): StorageStats {
+    const queues = only ? only.queues.map((name) => this.findQueue(name)) : this.#queues.values();
+    const buckets = only
+      ? only.buckets.map((name) => this.findBucket(name))
+      : this.#buckets.values();
+    const stored = [...queues, ...buckets].flatMap((one) => (one ? [one.storage] : []));
+    return sumStorage(only ? stored : [this.hub.storage, ...stored]);
+  }
+
+  /** Removes everything that is stored. Whatever is used later begins anew. */
+  clear(): void {
+    this.hub.clear();
+    for (const name of [...this.#queues.keys()]) this.deleteQueue(name);
+    for (const name of [...this.#buckets.keys()]) this.deleteBucket(name);
+    this.leases.clear();
   }
 
   /** The server has crashed and is back. Lease records were written through: none is lost. */

@@ -1,4 +1,4 @@
-import type { QueueStats } from "@busbar/core";
+import type { QueueStats, StorageStats } from "@busbar/core";
 import { Bag } from "./bag.ts";
 import { DeadLetterStore, type StoredDeadLetter } from "./dead-letter-store.ts";
 import { DedupWindow } from "./dedup-window.ts";
@@ -74,6 +74,15 @@ export class Queue implements JobTermOwner {
       leased: this.#leased + this.#left,
       dead: this.deadLetters.size,
       paused: this.#isPaused,
+    };
+  }
+
+  /** What is stored, dead letters too. */
+  get storage(): StorageStats {
+    const terms = this.#terms.items.reduce((bytes, { job }) => bytes + job.length, 0);
+    return {
+      objects: this.#ready.size + this.#terms.size + this.deadLetters.size,
+      bytes: this.#ready.bytes + terms + this.deadLetters.bytes,
     };
   }
 

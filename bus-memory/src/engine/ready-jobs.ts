@@ -19,6 +19,10 @@ class Lane {
     return this.fresh.size + this.#late.length + this.#back.length;
   }
 
+  get bytes(): number {
+    return this.fresh.bytes + payloads(this.#late) + payloads(this.#back);
+  }
+
   add(job: StoredJob): void {
     siftUp(job.attempt > 0 ? this.#back : this.#late, job);
   }
@@ -54,6 +58,11 @@ export class ReadyJobs {
   /** How many there are. */
   get size(): number {
     return this.#size;
+  }
+
+  /** How many bytes of payloads there are. */
+  get bytes(): number {
+    return this.#lanes.reduce((bytes, lane) => bytes + (lane?.bytes ?? 0), 0);
   }
 
   /** Adds a new job, with a number greater than all before. */
@@ -114,6 +123,10 @@ export class ReadyJobs {
     }
     return lane;
   }
+}
+
+function payloads(jobs: readonly StoredJob[]): number {
+  return jobs.reduce((bytes, { length }) => bytes + length, 0);
 }
 
 function byRank(one: StoredJob, other: StoredJob): number {

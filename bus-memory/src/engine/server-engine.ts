@@ -1,5 +1,5 @@
 import type { Clock, Random } from "@busbar/core";
-import { optionsConflict } from "@busbar/core/adapter";
+import { isNamespaceWithin, optionsConflict } from "@busbar/core/adapter";
 import { Arena } from "./arena.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { EngineContext } from "./engine-context.ts";
@@ -50,6 +50,11 @@ export class ServerEngine implements EngineContext {
   /** The namespaces that were used. */
   get namespaces(): ReadonlyMap<string, Namespace> {
     return this.#namespaces;
+  }
+
+  /** The namespaces that are this one or below it. */
+  namespacesWithin(name: string): Namespace[] {
+    return [...this.#namespaces.values()].filter((one) => isNamespaceWithin(one.name, name));
   }
 
   /**

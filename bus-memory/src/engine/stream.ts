@@ -40,6 +40,11 @@ export class Stream {
     return this.#log.size;
   }
 
+  /** How many bytes of payloads there are. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** The sequence of the oldest message. */
   get firstSequence(): number {
     return this.#log.first;
@@ -98,6 +103,11 @@ export class Stream {
       if (line?.isEmpty) this.#lines.delete(subject);
     }
     this.#log.dropLast();
+  }
+
+  /** It is not used any more. */
+  end(): void {
+    this.#context.deadlines.clear(this.#ageing);
   }
 
   /** The sequence of the first message that was published at `timeMs` or later. */

@@ -1,10 +1,8 @@
 import type { Clock } from "@busbar/core";
 import { closedError } from "@busbar/core/adapter";
-import type { Draws } from "./draws.ts";
-import type { ResolvedFaults } from "./faults.ts";
 import type { Gate } from "./gate.ts";
 import { PendingCall } from "./pending-call.ts";
-import type { Recorder } from "./recorder.ts";
+import { type DropFault, type Leg, Wire, type WireParts } from "./wire.ts";
 
 /** An operation on its way to the server and back. */
 export interface Call {
@@ -25,17 +23,10 @@ export interface Call {
 }
 
 /** What a {@link Link} joins. */
-export interface LinkParts {
-  /** Name of the process. */
-  readonly name: string;
-  /** Network time. */
-  readonly world: Clock;
+export interface LinkParts extends WireParts {
   /** The process's own clock. */
   readonly clock: Clock;
   readonly gate: Gate;
-  readonly draws: Draws;
-  readonly faults: ResolvedFaults;
-  readonly recorder: Recorder;
 }
 
 /** What a process waits for: the end of a call, or the next item of a stream. */
@@ -59,45 +50,30 @@ export interface Waits {
   readonly signal?: AbortSignal;
 }
 
-/** One way of something. */
-export interface Leg {
-  readonly arrive: () => void;
-  readonly lost: () => void;
-}
-
-/** What arrives at one moment. */
-interface Packet {
-  readonly atMs: number;
-  readonly epoch: number;
-  readonly legs: Leg[];
-}
-
-/**
- * The connection of one process to the server. Each direction keeps its order, as a TCP connection
- * does, unless something overtakes by a fault.
- *
- * States: *up* -> `cut(reason)` -> *down*: what is under way is lost, what is begun waits ->
- * `mend(reason)` of every reason -> *up*: what waited goes out.
- */
+/** One bus of a process, at its end of the {@link Wire}. */
 export class Link {
   readonly #parts: LinkParts;
-  readonly #reasons = new Set<string>();
+  readonly #wire: Wire;
   readonly #parked = new Map<number, ParkedCall>();
   readonly #streams = new Set<{ readonly waiting: Waiting | undefined }>();
-  #waiting: (() => void)[] = [];
+  readonly #shared = new Set<Link>();
   #phase: "open" | "closing" | "closed" = "open";
-  #epoch = 0;
-  #broken: AbortController | undefined;
-  readonly #watchers = new Set<(isUp: boolean) => void>();
-  readonly #packets: Record<"out" | "back", Packet | undefined> = {
-    out: undefined,
-    back: undefined,
-  };
-  #lastOutMs = 0;
-  #lastBackMs = 0;
 
-  constructor(parts: LinkParts) {
+  constructor(parts: LinkParts, wire: Wire = new Wire(parts)) {
     this.#parts = parts;
+    this.#wire = wire;
+  }
+
+  /** Another bus of the process, over the same connection. */
+  share(): Link {
+    const link = new Link(this.#parts, this.#wire);
+    this.#shared.add(link);
+    return link;
+  }
+
+  /** That bus is closed. */
+  unshare(link: Link): void {
+    this.#shared.delete(link);
   }
 
   /** Name of the process. */
@@ -110,27 +86,37 @@ export class Link {
     return this.#parts.faults.delayMs[1] === 0;
   }
 
-  /** Whether it is down. */
+  /** See {@link Wire}. */
   get isDown(): boolean {
-    return this.#reasons.size > 0;
+    return this.#wire.isDown;
   }
 
-  /** Tells what was sent before a break from what was sent after it. */
   get epoch(): number {
-    return this.#epoch;
+    return this.#wire.epoch;
   }
 
-  /** Aborts when the connection that stands now breaks. */
   get broken(): AbortSignal {
-    this.#broken ??= new AbortController();
-    if (this.isDown) this.#broken.abort();
-    return this.#broken.signal;
+    return this.#wire.broken;
   }
 
-  /** Calls `change` whenever it goes down or comes up. @returns what ends that */
   watch(change: (isUp: boolean) => void): () => void {
-    this.#watchers.add(change);
-    return () => this.#watchers.delete(change);
+    return this.#wire.watch(change);
+  }
+
+  cut(reason: string): boolean {
+    return this.#wire.cut(reason);
+  }
+
+  mend(reason: string): boolean {
+    return this.#wire.mend(reason);
+  }
+
+  whenUp(go: () => void): void {
+    this.#wire.whenUp(go);
+  }
+
+  travel(direction: "out" | "back", leg: Leg, drop: DropFault | undefined): void {
+    this.#wire.travel(direction, leg, drop);
   }
 
   /** The process waits for the end of a call. */
@@ -171,7 +157,8 @@ export class Link {
   /** What the process waits for. */
   get parked(): Iterable<Waiting> {
     const streams = [...this.#streams].map(({ waiting }) => waiting);
-    return [...this.#parked.values(), ...streams.filter((one) => one !== undefined)];
+    const shared = [...this.#shared].flatMap(({ parked }) => [...parked]);
+    return [...this.#parked.values(), ...streams.filter((one) => one !== undefined), ...shared];
   }
 
   get gate(): Gate {
@@ -182,36 +169,8 @@ export class Link {
     return this.#parts.clock;
   }
 
-  get recorder(): Recorder {
+  get recorder(): LinkParts["recorder"] {
     return this.#parts.recorder;
-  }
-
-  /** Takes it down. @returns whether it was up */
-  cut(reason: string): boolean {
-    const wasUp = this.#reasons.size === 0;
-    this.#reasons.add(reason);
-    if (!wasUp) return false;
-    this.#epoch += 1;
-    this.#broken?.abort();
-    for (const change of this.#watchers) change(false);
-    return true;
-  }
-
-  /** Takes one reason away. @returns whether it is up because of that */
-  mend(reason: string): boolean {
-    if (!this.#reasons.delete(reason) || this.isDown) return false;
-    this.#broken = undefined;
-    for (const change of this.#watchers) change(true);
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const go of waiting) go();
-    return true;
-  }
-
-  /** Calls `go` when it is up: at once, or later. */
-  whenUp(go: () => void): void {
-    if (this.isDown) this.#waiting.push(go);
-    else go();
   }
 
   /** Asks the server. `facts` turns the result into facts for the trace. */
@@ -253,7 +212,7 @@ export class Link {
     const number = recorder.call(name, call);
     // Nothing can be under way: the caller may as well hear what the server says.
     if (this.isInstant && !this.isDown) {
-      if (this.#chance("dropSettle")) {
+      if (this.#wire.chance("dropSettle")) {
         recorder.done(name, call, { number, value: undefined, facts: undefined });
         return undefined;
       }
@@ -308,7 +267,7 @@ export class Link {
 
   /** Sends a second copy, if that is its fate. */
   maybeTwice(run: () => Promise<unknown>, drop: DropFault): void {
-    if (this.#chance("duplicate")) this.#sendOnce(run, drop);
+    if (this.#wire.chance("duplicate")) this.#sendOnce(run, drop);
   }
 
   #sendOnce(run: () => Promise<unknown>, drop: DropFault): void {
@@ -317,55 +276,4 @@ export class Link {
     };
     this.travel("out", { arrive, lost: () => undefined }, drop);
   }
-
-  #chance(fault: "duplicate" | DropFault): boolean {
-    const { draws, faults, name, recorder } = this.#parts;
-    if (!draws.chance(`${name}/${fault}`, faults[fault])) return false;
-    recorder.fault(name, fault, {});
-    return true;
-  }
-
-  /** One way: arrives after its time, or is lost. */
-  travel(direction: "out" | "back", leg: Leg, drop: DropFault | undefined): void {
-    const { draws, faults, name, world } = this.#parts;
-    if (this.isDown || (drop !== undefined && this.#chance(drop))) {
-      leg.lost();
-      return;
-    }
-    const [minMs, maxMs] = faults.delayMs;
-    if (maxMs === 0) {
-      leg.arrive();
-      return;
-    }
-    const nowMs = world.monotonic();
-    let atMs = nowMs + draws.between(`${name}/${direction}`, minMs, maxMs);
-    const lastMs = direction === "out" ? this.#lastOutMs : this.#lastBackMs;
-    if (atMs < lastMs && !draws.chance(`${name}/reorder`, faults.reorder)) atMs = lastMs;
-    if (direction === "out") this.#lastOutMs = Math.max(atMs, lastMs);
-    else this.#lastBackMs = Math.max(atMs, lastMs);
-    this.#pack(direction, leg, atMs);
-  }
-
-  /** What arrives at the same moment arrives together, as from one read of a socket. */
-  #pack(direction: "out" | "back", leg: Leg, atMs: number): void {
-    const open = this.#packets[direction];
-    const epoch = this.#epoch;
-    if (open?.atMs === atMs && open.epoch === epoch) {
-      open.legs.push(leg);
-      return;
-    }
-    const packet: Packet = { atMs, epoch, legs: [leg] };
-    this.#packets[direction] = packet;
-    const { world } = this.#parts;
-    world.setTimer(() => {
-      if (this.#packets[direction] === packet) this.#packets[direction] = undefined;
-      for (const { arrive, lost } of packet.legs) {
-        if (this.#epoch === epoch) arrive();
-        else lost();
-      }
-    }, atMs - world.monotonic());
-  }
 }
-
-/** Faults by which something is lost. */
-export type DropFault = "dropRequest" | "dropReply" | "dropSettle" | "dropDelivery";

@@ -44,6 +44,7 @@ export class Buckets {
     this.#context = context;
     // A server that comes back may have lost what it kept in memory.
     context.link.onReconnect(() => this.#known.clear());
+    context.removal.onRemoved(() => this.#known.clear());
   }
 
   /** The bucket, whatever its options are; made with the default ones if it is not there. */

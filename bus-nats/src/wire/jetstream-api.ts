@@ -140,6 +140,22 @@ export class JetStreamApi {
     }
   }
 
+  /** Names of all streams, page by page. One that is made or removed meanwhile may be missed. */
+  async streamNames(): Promise<string[]> {
+    const names: string[] = [];
+    for (;;) {
+      const body = { offset: names.length };
+      const page = await this.call<{ total?: number; streams?: string[] | null }>(
+        "STREAM.NAMES",
+        body,
+        "names of streams",
+      );
+      const more = page.streams ?? [];
+      names.push(...more);
+      if (more.length === 0 || names.length >= (page.total ?? 0)) return names;
+    }
+  }
+
   createStream(config: Partial<StreamConfig>): Promise<StreamInfo> {
     return this.call(`STREAM.CREATE.${config.name}`, config, `stream ${config.name}`);
   }
@@ -209,6 +225,11 @@ export class JetStreamApi {
     filter: string,
   ): Promise<StoredRecord | undefined> {
     return this.#leaderGet(stream, { seq: sequence, next_by_subj: filter });
+  }
+
+  /** The message of a sequence, from the leader. */
+  byLeader(stream: string, sequence: number): Promise<StoredRecord | undefined> {
+    return this.#leaderGet(stream, { seq: sequence });
   }
 
   /** Whether a stream still has the message of a sequence. */

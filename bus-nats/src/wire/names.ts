@@ -12,6 +12,11 @@ export class WireNames {
     this.#namespace = namespace;
   }
 
+  /** The namespace of all these names. */
+  get namespace(): string {
+    return this.#namespace;
+  }
+
   /** Stream of published messages. */
   get messageStream(): string {
     return `BUSBAR_${this.#namespace}_MSG`;
@@ -132,10 +137,45 @@ export class WireNames {
     return `busbar.${this.#namespace}.lease.${key}`;
   }
 
+  /** Where the removal of the namespace is told. Not stored. */
+  get removed(): string {
+    return `busbar.${this.#namespace}.removed`;
+  }
+
   /** Name of a durable consumer. */
   consumer(durable: string): string {
     return flat(durable);
   }
+}
+
+/** What a stream is for, as its name tells. */
+export interface StreamPurpose {
+  readonly namespace: string;
+  readonly kind: "messages" | "jobs" | "deadLetters" | "values" | "bookkeeping";
+  /** Of `jobs`. */
+  readonly queue?: string;
+}
+
+const KINDS: Readonly<Record<string, StreamPurpose["kind"]>> = {
+  MSG: "messages",
+  JOB: "jobs",
+  DEAD: "deadLetters",
+  CTL: "bookkeeping",
+  LEDGER: "bookkeeping",
+};
+
+/** What a stream of Busbar is for; `undefined` if it is somebody else's. */
+export function purposeOf(stream: string): StreamPurpose | undefined {
+  // Only the last part, the name of a queue or bucket, may have a "_".
+  const [first, second = "", third = "", ...rest] = stream.split("_");
+  if (first === "BUSBAR") {
+    const kind = KINDS[third];
+    const queue = rest.join("_").replaceAll("=", ".");
+    return kind && { namespace: second, kind, ...(kind === "jobs" ? { queue } : {}) };
+  }
+  if (first !== "KV") return undefined;
+  if (second === "busbar-leases") return { namespace: third, kind: "bookkeeping" };
+  return second === "busbar" ? { namespace: third, kind: "values" } : undefined;
 }
 
 /** Who owns a dead letter or a ledger entry: a durable subscription or a queue. */

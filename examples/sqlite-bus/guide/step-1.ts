@@ -43,6 +43,7 @@ export function makeBus(contracts: Contracts): Bus {
     lifecycle.close(resolveDrain(options?.drainMs, 5_000), async () =>
       status.emit({ type: "closed", reason: "close was called" }),
     );
+  const { forNamespace, storage, removeNamespace } = partOf<Bus>("bus");
   return {
     pubsub: partOf("pubsub"),
     rpc: partOf("rpc"),
@@ -50,6 +51,9 @@ export function makeBus(contracts: Contracts): Bus {
     jobs: partOf("jobs"),
     ...contracts(lifecycle),
     capabilities,
+    forNamespace,
+    storage,
+    removeNamespace,
     status: () => status.subscribe(),
     close,
     [Symbol.asyncDispose]: async () => void (await close()),

@@ -10,7 +10,7 @@ const schema = z.strictObject({
   backend: z.string(),
   namespace: z
     .string()
-    .max(32)
+    .max(64)
     .regex(/^[A-Za-z0-9-]+$/, "letters, digits and '-' only")
     .default("default"),
   dedupWindowMs: z.int().min(100).max(86_400_000).default(120_000),

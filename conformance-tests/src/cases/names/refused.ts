@@ -233,7 +233,7 @@ export const refusedNameCases: readonly ConformanceCase[] = [
         );
         check(String(outcome.error).includes("namespace"), "the error does not name the namespace");
       }
-      await open({ namespace: "n".repeat(32) });
+      await open({ namespace: "n".repeat(64) });
     },
   },
 ];

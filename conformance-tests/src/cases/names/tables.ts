@@ -112,7 +112,7 @@ export const BAD_NAMESPACES: readonly string[] = [
   ">",
   "ä",
   "a\n",
-  "n".repeat(33),
+  "n".repeat(65),
 ];
 
 /** Subjects that are allowed, however odd; some look like a server's own. */
