@@ -1,4 +1,11 @@
-import type { AckOptions, ClaimedJob, Headers, JobLease, JobNakOptions } from "@busbar/core";
+import type {
+  AckOptions,
+  ClaimedJob,
+  Headers,
+  JobGiveBackOptions,
+  JobLease,
+  JobNakOptions,
+} from "@busbar/core";
 import {
   alreadySettled,
   checkJobLease,
@@ -93,6 +100,11 @@ export class MemoryClaimedJob implements ClaimedJob, LeaseWatcher {
     if (this.#settle()) this.#queue.retry(this.#claim, delayMs, reason);
   }
 
+  async giveBack(options?: JobGiveBackOptions): Promise<void> {
+    const delayMs = resolveDelay(options?.delayMs);
+    if (this.#settle()) this.#queue.giveBack(this.#claim, delayMs);
+  }
+
   async deadLetter(reason: string): Promise<void> {
     const checked = checkReason(reason);
     if (this.#settle()) this.#queue.giveUp(this.#claim, checked);
@@ -105,19 +117,13 @@ export class MemoryClaimedJob implements ClaimedJob, LeaseWatcher {
     throw jobLeaseLost(this.queue, this.id, this.attempt);
   }
 
-  /** The worker will never see it. */
-  giveBack(): void {
-    if (this.#claim.state === "running" && !this.#isSettled) this.#queue.giveBack(this.#claim);
-    this.#isSettled = true;
-  }
-
   abandon(): void {
     this.#stopWatching();
     // Whoever has not asked for the signal is not told; the first abort counts.
     this.#lost?.abort(jobLeaseLost(this.queue, this.id, this.attempt));
   }
 
-  /** True if the engine has something to do: after a purge it has not. */
+  /** True if the engine has something to do: after a purge or a removal it has not. */
   #settle(): boolean {
     this.#check();
     this.#isSettled = true;

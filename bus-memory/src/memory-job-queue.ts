@@ -6,16 +6,19 @@ import type {
   EnqueueResult,
   Job,
   JobQueue,
+  QueuedJob,
   QueueStats,
 } from "@busbar/core";
 import {
   checkName,
+  jobNumber,
   type ResolvedJob,
   resolveClaimOptions,
   resolveJob,
   resolveTimeout,
 } from "@busbar/core/adapter";
 import type { BusContext } from "./bus-context.ts";
+import { copyOf } from "./engine/arena.ts";
 import type { Queue } from "./engine/queue.ts";
 import type { JobTerm } from "./engine/job-term.ts";
 import { MemoryClaimedJob } from "./memory-claimed-job.ts";
@@ -69,15 +72,31 @@ export class MemoryJobQueue implements JobQueue {
 
   async claim(queue: string, options: ClaimOptions): Promise<ClaimedJob[]> {
     const existing = this.#find(queue);
-    const { leaseMs, max, waitMs, signal } = resolveClaimOptions(options);
+    const { leaseMs, max, maxPriority, waitMs, signal } = resolveClaimOptions(options);
     signal?.throwIfAborted();
     const found = existing ?? this.#context.namespace.useQueue(queue);
-    const request = { max, leaseMs, holder: this.#hand };
+    const request = { max, maxPriority, leaseMs, holder: this.#hand };
     const claims = found.claim(request);
     if (claims.length > 0 || waitMs === 0) return this.#hold(found, claims, leaseMs);
     const hold = (granted: JobTerm[]): ClaimedJob[] => this.#hold(found, granted, leaseMs);
     const wanted = { queue: found, request, waitMs, signal, hold };
     return new PendingClaim(this.#context, this.#pending, wanted).wait();
+  }
+
+  async get(queue: string, id: string): Promise<QueuedJob | undefined> {
+    const existing = this.#find(queue);
+    const number = jobNumber(id);
+    const job = number === undefined ? undefined : existing?.find(number);
+    if (job === undefined) return undefined;
+    const { headers, dedupKey, priority, maxAttempts, enqueuedAtMs } = job;
+    const payload = copyOf(job);
+    return { id, queue, payload, headers, dedupKey, priority, maxAttempts, enqueuedAtMs };
+  }
+
+  async remove(queue: string, id: string): Promise<boolean> {
+    const existing = this.#find(queue);
+    const number = jobNumber(id);
+    return number !== undefined && existing !== undefined && existing.remove(number);
   }
 
   async stats(queue: string): Promise<QueueStats> {

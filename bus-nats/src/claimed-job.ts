@@ -3,6 +3,7 @@ import {
   BusError,
   type ClaimedJob,
   type Headers,
+  type JobGiveBackOptions,
   type JobLease,
   type JobNakOptions,
 } from "@busbar/core";
@@ -11,37 +12,26 @@ import {
   checkJobLease,
   checkReason,
   DEFAULT_JOB_LEASE_MS,
-  DEFAULT_MAX_ATTEMPTS,
   jobLeaseLost,
   resolveDelay,
 } from "@busbar/core/adapter";
 import type { Msg } from "@nats-io/transport-node";
-import { type NatsDeadLetters, REPLAY_ID } from "./dead-letters.ts";
-import { type HeldJob, type HeldJobs, quietMoment } from "./held-jobs.ts";
+import { type HeldJob, quietMoment } from "./held-jobs.ts";
+import {
+  attemptsOf,
+  buryJob,
+  dedupKeyOf,
+  dropIfGone,
+  type JobDelivery,
+  type JobTools,
+  settleJob,
+} from "./job-delivery.ts";
 import { NatsJobLease } from "./job-lease.ts";
-import type { Ledger, StoredLedgerEntry } from "./ledger.ts";
-import type { Link } from "./link.ts";
 import { priorityOfSubject } from "./queue-state.ts";
-import { ACK, type DeliveryInfo, IN_PROGRESS, nakAfter } from "./wire/ack-subject.ts";
-import { type Fields, field, H, numberField, userHeaders } from "./wire/headers.ts";
+import { ACK, IN_PROGRESS, nakAfter } from "./wire/ack-subject.ts";
+import { userHeaders } from "./wire/headers.ts";
 
-const SETTLE_TIMEOUT_MS = 5_000;
 const DONE = Promise.resolve();
-
-/** What claimed jobs share. */
-export interface JobTools {
-  readonly link: Link;
-  readonly ledger: Ledger;
-  readonly deadLetters: NatsDeadLetters;
-  /** How often the server was started, as far as the namespace's buses have seen. */
-  epoch(): number;
-  /** Whether a job is still in its queue. */
-  exists(queue: string, sequence: number): Promise<boolean>;
-  /** Whether the queue was deleted since a job was stored, as far as this bus has heard. */
-  isRemoved(queue: string, storedAtMs: number): boolean;
-  /** Every claim that is not settled. */
-  readonly held: HeldJobs;
-}
 
 /**
  * A killed server comes back with the ack waits of deliveries, but cut to whole seconds: up to one
@@ -56,76 +46,6 @@ const FENCES_PER_EPOCH = 1_000_000;
  */
 const FORGETTABLE_MS = 500;
 
-/** A delivery of a job, as it came. */
-export interface JobDelivery {
-  readonly queue: string;
-  readonly raw: Msg;
-  readonly info: DeliveryInfo;
-  readonly entry: StoredLedgerEntry | undefined;
-}
-
-/** What a delivery says about its attempts. */
-export function attemptsOf(delivery: JobDelivery): { attempt: number; maxAttempts: number } {
-  return {
-    attempt: delivery.info.deliveries - (delivery.entry?.uncounted ?? 0),
-    maxAttempts: numberField(delivery.raw.headers, H.maxAttempts) ?? DEFAULT_MAX_ATTEMPTS,
-  };
-}
-
-/** Puts a job into the dead letters and takes it from its queue. */
-export async function buryJob(
-  tools: JobTools,
-  delivery: JobDelivery,
-  reason: string,
-  attempts: number,
-): Promise<void> {
-  const { queue, raw, info } = delivery;
-  // Purged meanwhile: then there is nothing left to be dead.
-  if (!(await tools.exists(queue, info.streamSequence))) return;
-  await tools.deadLetters.bury({
-    owner: queue,
-    sequence: info.streamSequence,
-    subject: queue,
-    reason,
-    attempts,
-    publishedAtMs: info.storedAtMs,
-    payload: raw.data,
-    headers: userHeaders(raw.headers),
-    fields: originFields(raw),
-  });
-  await settleJob(tools.link, delivery, ACK);
-  if (delivery.entry) tools.ledger.remove(delivery.entry);
-}
-
-/** What a dead letter keeps so that it can be enqueued again. */
-function originFields(raw: Msg): Fields {
-  const fields: [string, string | number][] = [[H.priority, priorityOfSubject(raw.subject)]];
-  const maxAttempts = field(raw.headers, H.maxAttempts);
-  if (maxAttempts !== undefined) fields.push([H.maxAttempts, maxAttempts]);
-  const dedupKey = dedupKeyOf(raw);
-  if (dedupKey !== undefined) fields.push([H.dedupKey, dedupKey]);
-  return fields;
-}
-
-function dedupKeyOf(raw: Msg): string | undefined {
-  const id = field(raw.headers, H.dedupKey) ?? field(raw.headers, H.msgId);
-  return id?.startsWith(REPLAY_ID) ? undefined : id;
-}
-
-/** Sends a verb for a delivery and waits until the server has taken it. */
-export function settleJob(link: Link, delivery: JobDelivery, verb: string): Promise<void> {
-  const what = `settle job ${delivery.info.streamSequence} of queue ${delivery.queue}`;
-  return link.requester.request({
-    subject: delivery.raw.reply as string,
-    payload: verb,
-    timeoutMs: SETTLE_TIMEOUT_MS,
-    what,
-    idempotent: true,
-    parse: () => undefined,
-    onNoResponders: () => new BusError("NOT_FOUND", `${what}: the queue is gone`),
-  });
-}
-
 /** What makes a lease of this length: the consumer's own ack wait, or a delayed nak. */
 export function leaseVerb(leaseMs: number): string {
   return leaseMs === DEFAULT_JOB_LEASE_MS ? IN_PROGRESS : nakAfter(leaseMs);
@@ -137,7 +57,7 @@ export function settleMarginMs(leaseMs: number): number {
 }
 
 /**
- * States: *held* -> ack, nak or deadLetter -> *settled*; *held* -> the local monotonic clock passes
+ * States: *held* -> ack, nak, giveBack or deadLetter -> *settled*; *held* -> the local monotonic clock passes
  * the end of the lease -> *lost*. The end is counted from before the server was asked, so it comes
  * before the server hands the job to somebody else.
  */
@@ -206,7 +126,7 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
   }
 
   get dedupKey(): string | undefined {
-    return dedupKeyOf(this.#delivery.raw);
+    return dedupKeyOf(this.#delivery.raw.headers);
   }
 
   get enqueuedAtMs(): number {
@@ -285,7 +205,7 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
     if (refused) return refused;
     if (this.#isRemoved) return DONE;
     const { link, ledger } = this.#tools;
-    if (this.#delivery.entry) ledger.remove(this.#delivery.entry);
+    if (this.#delivery.entry) void ledger.remove(this.#delivery.entry);
     if (options?.confirm === true) return settleJob(link, this.#delivery, ACK);
     link.outbox.settle(this.#delivery.raw.reply as string, ACK);
     return DONE;
@@ -300,15 +220,13 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
       await this.#bury(reason || "max attempts");
       return;
     }
-    const { link, ledger } = this.#tools;
-    const { queue, info, entry, raw } = this.#delivery;
-    await ledger.write("job", queue, info.streamSequence, {
-      uncounted: entry?.uncounted ?? 0,
-      freeAtMs: delayMs > 0 ? (await ledger.nowMs()) + delayMs : 0,
-      priority: this.priority,
-    });
-    if (delayMs > 0) await quietMoment(link.clock);
-    link.outbox.settle(raw.reply as string, nakAfter(delayMs));
+    await this.#return(delayMs, this.#uncounted);
+  }
+
+  async giveBack(options: JobGiveBackOptions = {}): Promise<void> {
+    const delayMs = resolveDelay(options.delayMs);
+    await this.#begin();
+    if (!this.#isRemoved) await this.#return(delayMs, this.#uncounted + 1);
   }
 
   async deadLetter(reason: string): Promise<void> {
@@ -320,6 +238,23 @@ export class NatsClaimedJob implements ClaimedJob, HeldJob {
   /** What is done with a job of a deleted queue has no effect, as after a purge. */
   get #isRemoved(): boolean {
     return this.#tools.isRemoved(this.queue, this.enqueuedAtMs);
+  }
+
+  get #uncounted(): number {
+    return this.#delivery.entry?.uncounted ?? 0;
+  }
+
+  /** Back to the queue, with so many deliveries that do not count. */
+  async #return(delayMs: number, uncounted: number): Promise<void> {
+    const { link, ledger } = this.#tools;
+    const { queue, info, raw } = this.#delivery;
+    const { priority } = this;
+    const freeAtMs = delayMs > 0 ? (await ledger.nowMs()) + delayMs : 0;
+    const free = { uncounted, freeAtMs, priority };
+    const entry = await ledger.write("job", queue, info.streamSequence, free);
+    if (delayMs > 0) await quietMoment(link.clock);
+    link.outbox.settle(raw.reply as string, nakAfter(delayMs));
+    await dropIfGone(this.#tools, queue, entry);
   }
 
   async #bury(reason: string): Promise<void> {

@@ -1,17 +1,18 @@
 import { BusError, type ClaimedJob } from "@busbar/core";
 import { DEFAULT_JOB_LEASE_MS, type ResolvedClaimOptions } from "@busbar/core/adapter";
 import type { Msg } from "@nats-io/transport-node";
+import { leaseVerb, NatsClaimedJob } from "./claimed-job.ts";
+import type { NatsContext } from "./context.ts";
+import { quietMoment } from "./held-jobs.ts";
 import {
   attemptsOf,
   buryJob,
+  dropIfGone,
   type JobDelivery,
   type JobTools,
-  leaseVerb,
-  NatsClaimedJob,
   settleJob,
-} from "./claimed-job.ts";
-import type { NatsContext } from "./context.ts";
-import { quietMoment } from "./held-jobs.ts";
+} from "./job-delivery.ts";
+import type { StoredLedgerEntry } from "./ledger.ts";
 import { priorityOfSubject, queueOfSubject, type Queues, type QueueState } from "./queue-state.ts";
 import { ACK, type DeliveryInfo, nakAfter, parseAckSubject } from "./wire/ack-subject.ts";
 import { H, numberField } from "./wire/headers.ts";
@@ -77,11 +78,11 @@ export class JobClaims {
         const jobs = state.paused ? [] : await this.#claimReady(state, options, wake);
         if (jobs.length === 0 && clock.monotonic() >= deadline && !lingered && !state.paused) {
           lingered = true;
-          if (await this.#hasUndelivered(state)) deadline = clock.monotonic() + LINGER_MS;
+          if (await this.#hasUndelivered(state, options)) deadline = clock.monotonic() + LINGER_MS;
         }
         const leftMs = deadline - clock.monotonic();
         if (jobs.length === 0 && leftMs > 0 && !wake.aborted) {
-          const pulled = await this.#wait(state, leftMs, wake);
+          const pulled = await this.#wait(state, options, leftMs, wake);
           if (pulled.length === 0) continue;
           if (state.paused) {
             await Promise.all(pulled.map(({ raw }) => this.#giveBack(queue, raw)));
@@ -105,15 +106,19 @@ export class JobClaims {
   }
 
   /** Whether the stream has more jobs than its consumers have handed out. */
-  async #hasUndelivered({ stream, levels }: QueueState): Promise<boolean> {
-    const { api } = this.#context;
+  async #hasUndelivered(state: QueueState, options: ResolvedClaimOptions): Promise<boolean> {
+    const { api, names } = this.#context;
+    const { queue, stream } = state;
     const [info, ...consumers] = await Promise.all([
-      api.streamInfo(stream),
-      ...levels.map((priority) => api.consumerInfo(stream, `p${priority}`)),
+      api.streamInfo(stream, names.jobSubject(queue, "*")),
+      ...allowedLevels(state, options).map((priority) => api.consumerInfo(stream, `p${priority}`)),
     ]);
-    let delivered = 0;
-    for (const consumer of consumers) delivered += consumer?.num_ack_pending ?? 0;
-    return (info?.state.messages ?? 0) > delivered;
+    let undelivered = 0;
+    for (const [subject, jobs] of Object.entries(info?.state.subjects ?? {})) {
+      if (priorityOfSubject(subject) <= options.maxPriority) undelivered += jobs;
+    }
+    for (const consumer of consumers) undelivered -= consumer?.num_ack_pending ?? 0;
+    return undelivered > 0;
   }
 
   /** A queue was deleted: what is being asked of its consumers may never be answered. */
@@ -153,17 +158,15 @@ export class JobClaims {
   ): Promise<NatsClaimedJob[]> {
     const { clock } = this.#context.link;
     const jobs: NatsClaimedJob[] = [];
+    const levels = (): readonly number[] => allowedLevels(state, options);
     let version = state.version;
-    for (
-      let index = 0;
-      index < state.levels.length && jobs.length < options.max && !wake.aborted;
-    ) {
-      const priority = state.levels[index] as number;
+    for (let index = 0; index < levels().length && jobs.length < options.max && !wake.aborted; ) {
+      const priority = levels()[index] as number;
       const want = options.max - jobs.length;
       const askedAt = clock.monotonic();
       const batch = await this.#puller.pull(state.stream, `p${priority}`, want);
       const pulled = batch.map((raw) => ({ raw, askedAt }));
-      if (state.version !== version && (state.paused || (state.levels[0] as number) > priority)) {
+      if (state.version !== version && (state.paused || (levels()[0] as number) > priority)) {
         // A pause, or a higher priority that came into use meanwhile: these have to wait.
         await Promise.all(pulled.map(({ raw }) => this.#giveBack(state.queue, raw)));
         if (state.paused) break;
@@ -178,15 +181,21 @@ export class JobClaims {
     return jobs;
   }
 
-  /** Waits for one job of any priority, a change, an abort, or the time. */
-  async #wait(state: QueueState, leftMs: number, wake: Wake): Promise<Pulled[]> {
+  /** Waits for one job, a change, an abort, or the time. */
+  async #wait(
+    state: QueueState,
+    options: ResolvedClaimOptions,
+    leftMs: number,
+    wake: Wake,
+  ): Promise<Pulled[]> {
     const { link } = this.#context;
     const waitMs = Math.min(leftMs, MAX_PULL_WAIT_MS);
     const askedAt = link.clock.monotonic();
     const pulled: Pulled[] = [];
     const stopListening = state.onChange(() => wake.now());
     let ended = 0;
-    const { stream, levels } = state;
+    const { stream } = state;
+    const levels = allowedLevels(state, options);
     const pulls = (state.paused || !link.connected ? [] : levels).map(
       (priority) =>
         new WaitingPull(
@@ -321,12 +330,15 @@ export class JobClaims {
     }
     const now = dueMs > 0 ? await ledger.nowMs() : 0;
     if (dueMs > now) {
-      await ledger.write("job", queue, info.streamSequence, {
+      const written = await ledger.write("job", queue, info.streamSequence, {
         uncounted: (entry?.uncounted ?? 0) + 1,
         freeAtMs: dueMs,
         priority: priorityOfSubject(raw.subject),
       });
-      await settleJob(link, delivery, nakAfter(dueMs - now + 1));
+      await Promise.all([
+        settleJob(link, delivery, nakAfter(dueMs - now + 1)),
+        dropIfGone(this.#tools, queue, written),
+      ]);
       return undefined;
     }
     return delivery;
@@ -337,13 +349,23 @@ export class JobClaims {
     const { link } = this.#context;
     const { ledger } = this.#tools;
     const info = parseAckSubject(raw.reply as string);
+    const priority = priorityOfSubject(raw.subject);
+    let entry: StoredLedgerEntry;
     try {
-      const priority = priorityOfSubject(raw.subject);
-      await ledger.uncount("job", queue, info, { freeAtMs: 0, priority });
+      entry = await ledger.uncount("job", queue, info, { freeAtMs: 0, priority });
     } finally {
       if (link.connected) link.outbox.publish(raw.reply as string, nakAfter(0));
     }
+    await dropIfGone(this.#tools, queue, entry);
   }
+}
+
+/** The priorities that a claim wants, highest first. */
+function allowedLevels(
+  { levels }: QueueState,
+  { maxPriority }: ResolvedClaimOptions,
+): readonly number[] {
+  return levels.filter((priority) => priority <= maxPriority);
 }
 
 /** When a delayed job may be handed out, by the server's clock; 0 if it was never delayed. */

@@ -9,11 +9,13 @@ import {
   isBusError,
   type Job,
   type JobQueue,
+  type QueuedJob,
   type QueueStats,
 } from "@busbar/core";
 import {
   checkName,
   DEFAULT_MAX_ATTEMPTS,
+  jobNumber,
   MAX_PRIORITY,
   type Owned,
   type ResolvedJob,
@@ -21,14 +23,14 @@ import {
   resolveJob,
   resolveTimeout,
 } from "@busbar/core/adapter";
-import type { JobTools } from "./claimed-job.ts";
 import type { NatsContext } from "./context.ts";
 import { NatsDeadLetters } from "./dead-letters.ts";
 import { HeldJobs } from "./held-jobs.ts";
 import { JobClaims } from "./job-claims.ts";
+import { dedupKeyOf, type JobTools, maxAttemptsOf } from "./job-delivery.ts";
 import { Ledger } from "./ledger.ts";
-import { Queues, type QueueState } from "./queue-state.ts";
-import { encodeHeaders, field, H, numberField } from "./wire/headers.ts";
+import { priorityOfSubject, Queues, type QueueState } from "./queue-state.ts";
+import { encodeHeaders, field, H, numberField, userHeaders } from "./wire/headers.ts";
 import type { StoredMessage } from "./wire/jetstream-api.ts";
 
 /** How many jobs of one `enqueueMany` are under way at a time. */
@@ -119,6 +121,42 @@ export class NatsJobQueue implements JobQueue, Owned {
     const resolved = resolveClaimOptions(options);
     resolved.signal?.throwIfAborted();
     return this.#claims.claim(queue, resolved);
+  }
+
+  async get(queue: string, id: string): Promise<QueuedJob | undefined> {
+    const { stream } = this.#check(queue);
+    const sequence = jobNumber(id);
+    if (sequence === undefined) return undefined;
+    const [stored, dead] = await Promise.all([
+      this.#context.api.byLeader(stream, sequence),
+      this.deadLetters.get(queue, id),
+    ]);
+    // A crash between the dead letter and the settle leaves both: the dead letter stands.
+    if (!stored || dead) return undefined;
+    const { headers } = stored;
+    return {
+      id,
+      queue,
+      payload: stored.data,
+      headers: userHeaders(headers),
+      dedupKey: dedupKeyOf(headers),
+      priority: priorityOfSubject(stored.subject),
+      maxAttempts: maxAttemptsOf(headers),
+      enqueuedAtMs: stored.timeMs,
+    };
+  }
+
+  async remove(queue: string, id: string): Promise<boolean> {
+    const { stream } = this.#check(queue);
+    const sequence = jobNumber(id);
+    if (sequence === undefined) return false;
+    const removed = await this.#context.api.deleteMessage(stream, sequence);
+    const [entry, dead] = await Promise.all([
+      this.#ledger.read("job", queue, sequence),
+      this.deadLetters.get(queue, id),
+    ]);
+    if (entry) await this.#ledger.remove(entry);
+    return removed && !dead;
   }
 
   async stats(queue: string): Promise<QueueStats> {

@@ -8,7 +8,7 @@ import type { OwnerKind } from "./wire/names.ts";
 
 /** What the ledger knows of one message. */
 export interface LedgerEntry {
-  /** Deliveries that no program saw: they do not count as attempts. */
+  /** Deliveries that no program saw, or that one gave back: they do not count as attempts. */
   readonly uncounted: number;
   /**
    * Since it was given back or before it was handed out first: when it may be handed out (again), in
@@ -32,7 +32,7 @@ const MAX_AGE_MS = 30 * 86_400_000;
 const READS_AT_A_TIME = 64;
 
 /**
- * The server counts every delivery, also those that a client only buffered and gave back, and does
+ * The server counts every delivery, also those that were given back without an attempt, and does
  * not say which of its unsettled deliveries wait to be handed out again. The ledger keeps both as one small record per message,
  * written only in these rare cases and read only for redeliveries. A message is in one hand at a
  * time, so there is never more than one writer of its record.
@@ -90,23 +90,23 @@ export class Ledger {
     }
   }
 
-  /** One delivery more that no program saw. */
+  /** One delivery more that does not count as an attempt. */
   async uncount(
     kind: OwnerKind,
     owner: string,
     info: DeliveryInfo,
     free: Omit<LedgerEntry, "uncounted"> = {},
-  ): Promise<void> {
+  ): Promise<StoredLedgerEntry> {
     const { deliveries, streamSequence } = info;
     const known = deliveries > 1 ? await this.read(kind, owner, streamSequence) : undefined;
     const uncounted = (known?.uncounted ?? 0) + 1;
-    await this.write(kind, owner, streamSequence, { uncounted, ...free });
+    return this.write(kind, owner, streamSequence, { uncounted, ...free });
   }
 
-  /** Drops an entry; its message is settled. Not awaited: an entry too many does no harm. */
-  remove(entry: StoredLedgerEntry): void {
+  /** Drops an entry; its message is settled. Never fails: an entry too many does no harm. */
+  async remove(entry: StoredLedgerEntry): Promise<void> {
     const { api, names } = this.#context;
-    void api.deleteMessage(names.ledgerStream, entry.recordSequence).catch(() => undefined);
+    await api.deleteMessage(names.ledgerStream, entry.recordSequence).catch(() => undefined);
   }
 
   /** Drops all entries of an owner. */

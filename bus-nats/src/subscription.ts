@@ -128,7 +128,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
 
   done(message: NatsMessage): void {
     const entry = this.#entries.get(message);
-    if (entry) this.#tools.ledger.remove(entry);
+    if (entry) void this.#tools.ledger.remove(entry);
   }
 
   async bury(message: NatsMessage, reason: string): Promise<void> {

@@ -46,6 +46,7 @@ export {
   DEFAULT_JOB_LEASE_MS,
   DEFAULT_MAX_ATTEMPTS,
   DEFAULT_TIMEOUT_MS,
+  jobNumber,
   MAX_PRIORITY,
   type ResolvedBucketOptions,
   type ResolvedClaimOptions,

@@ -35,9 +35,11 @@ export type {
   EnqueueOptions,
   EnqueueResult,
   Job,
+  JobGiveBackOptions,
   JobLease,
   JobNakOptions,
   JobQueue,
+  QueuedJob,
   QueueStats,
 } from "./job-queue.ts";
 export type {

@@ -30,6 +30,26 @@ export interface Job {
   readonly runAtMs?: number;
 }
 
+/** A job that is in its queue: ready, delayed or leased. */
+export interface QueuedJob {
+  /** Unique within the queue. */
+  readonly id: string;
+  /** The queue. */
+  readonly queue: string;
+  /** The bytes; the caller owns them. */
+  readonly payload: Uint8Array;
+  /** The headers. */
+  readonly headers: Headers;
+  /** The dedup key, if it was enqueued with one. */
+  readonly dedupKey: string | undefined;
+  /** The priority. */
+  readonly priority: number;
+  /** How many attempts there may be. */
+  readonly maxAttempts: number;
+  /** When it was enqueued, by the server's clock, in milliseconds since the Unix epoch. */
+  readonly enqueuedAtMs: number;
+}
+
 /** The answer to an enqueue. */
 export interface EnqueueResult {
   /** Unique within the queue. */
@@ -57,6 +77,8 @@ export interface ClaimOptions {
   readonly leaseMs?: number;
   /** Most jobs, 1 to 1_000. Fewer are returned where fewer are ready. @defaultValue 1 */
   readonly max?: number;
+  /** Only jobs of this priority or a lower one: an integer from 0 to 9. @defaultValue 9 */
+  readonly maxPriority?: number;
   /** How long to wait for the first job if none is ready, in milliseconds. @defaultValue 0 */
   readonly waitMs?: number;
   /** Stops waiting. Jobs that were under way are given back, without using up an attempt. */
@@ -82,10 +104,16 @@ export interface JobNakOptions {
   readonly reason?: string;
 }
 
+/** Options of {@link ClaimedJob.giveBack}. */
+export interface JobGiveBackOptions {
+  /** Not to be handed out again before this many milliseconds. @defaultValue 0 */
+  readonly delayMs?: number;
+}
+
 /**
  * A job in the hands of a worker, for the time of its lease.
  *
- * Exactly one of `ack`, `nak` and `deadLetter` settles it; the second call rejects with
+ * Exactly one of `ack`, `nak`, `giveBack` and `deadLetter` settles it; the second call rejects with
  * `ALREADY_SETTLED`. Once the lease is over, every call rejects with `LEASE_LOST` and changes
  * nothing; the job is handed out again, or dead-lettered if this was the last attempt.
  */
@@ -102,7 +130,7 @@ export interface ClaimedJob {
   readonly dedupKey: string | undefined;
   /** The priority. */
   readonly priority: number;
-  /** 1 for the first. Attempts that no worker saw do not count. */
+  /** 1 for the first. What no worker saw, or what one gave back, does not count. */
   readonly attempt: number;
   /** How many there may be. */
   readonly maxAttempts: number;
@@ -122,6 +150,11 @@ export interface ClaimedJob {
   ack(options?: AckOptions): Promise<void>;
   /** Settles: again, not before the delay; the last attempt goes to the dead letters. */
   nak(options?: JobNakOptions): Promise<void>;
+  /**
+   * Settles: again, not before the delay, as if it had not been claimed. It uses up no attempt, also
+   * not the last one; only the fence grows.
+   */
+  giveBack(options?: JobGiveBackOptions): Promise<void>;
   /** Settles: to the dead letters, at once. The reason has up to 256 characters. */
   deadLetter(reason: string): Promise<void>;
 }
@@ -130,7 +163,7 @@ export interface ClaimedJob {
 export interface QueueStats {
   /** Can be claimed now. */
   readonly ready: number;
-  /** Waits for its time: enqueued or naked with a delay. */
+  /** Waits for its time: enqueued, naked or given back with a delay. */
   readonly delayed: number;
   /** In the hands of a worker, or its lease is over and nobody claimed since. */
   readonly leased: number;
@@ -169,6 +202,17 @@ export interface JobQueue {
    * @throws BusError `INVALID_ARGUMENT`, `DISCONNECTED`, `CLOSED`
    */
   claim(queue: string, options: ClaimOptions): Promise<ClaimedJob[]>;
+  /**
+   * A job that is in the queue and not dead, whatever its state; it is not claimed. `undefined` if it
+   * was acked, is dead or was removed, and for every text that is no id.
+   */
+  get(queue: string, id: string): Promise<QueuedJob | undefined>;
+  /**
+   * Takes a job out of the queue for good, also a leased one: what its worker does later has no
+   * effect. Its dedup key stays remembered. Resolves with false if {@link JobQueue.get} would not
+   * find it; of several calls at a time one resolves with true.
+   */
+  remove(queue: string, id: string): Promise<boolean>;
   /** Counts. */
   stats(queue: string): Promise<QueueStats>;
   /**

@@ -138,6 +138,7 @@ export interface ResolvedClaimOptions {
   readonly workerId: string;
   readonly leaseMs: number;
   readonly max: number;
+  readonly maxPriority: number;
   readonly waitMs: number;
   readonly signal: AbortSignal | undefined;
 }
@@ -152,6 +153,10 @@ export function resolveClaimOptions(options: ClaimOptions): ResolvedClaimOptions
     workerId: options.workerId,
     leaseMs: options.leaseMs === undefined ? DEFAULT_JOB_LEASE_MS : checkJobLease(options.leaseMs),
     max: options.max === undefined ? 1 : checkInteger("max", options.max, 1, 1_000),
+    maxPriority:
+      options.maxPriority === undefined
+        ? MAX_PRIORITY
+        : checkInteger("maxPriority", options.maxPriority, 0, MAX_PRIORITY),
     waitMs:
       options.waitMs === undefined
         ? 0
@@ -163,6 +168,12 @@ export function resolveClaimOptions(options: ClaimOptions): ResolvedClaimOptions
 /** Checks the length of a job's lease. */
 export function checkJobLease(leaseMs: number): number {
   return checkDuration("leaseMs", leaseMs, 50, MAX_JOB_LEASE_MS);
+}
+
+/** The number that is the id of a job; `undefined` for a text that is no id. @throws TypeError */
+export function jobNumber(id: string): number | undefined {
+  if (typeof id !== "string") throw new TypeError(`id must be a string, got ${typeof id}`);
+  return /^[1-9]\d{0,14}$/.test(id) ? Number(id) : undefined;
 }
 
 /** A {@link Job} that was checked. */
@@ -200,7 +211,7 @@ export function resolveJob(job: Job, queue: string, maxPayloadBytes: number): Re
   };
 }
 
-/** Resolves the delay of a nak. */
+/** Resolves the delay of a nak, or of what is given back. */
 export function resolveDelay(delayMs: number | undefined): number {
   return delayMs === undefined ? 0 : checkDuration("delayMs", delayMs, 0, MAX_DURATION_MS);
 }

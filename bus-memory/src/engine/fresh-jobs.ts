@@ -18,9 +18,15 @@ interface Extras {
 interface Chunk {
   readonly capacity: number;
   readonly numbers: Float64Array;
-  readonly slabs: Uint8Array[];
+  /** `undefined` where a job was removed. */
+  readonly slabs: (Uint8Array | undefined)[];
   extras: Map<number, Extras> | undefined;
   next: Chunk | undefined;
+}
+
+interface Place {
+  readonly chunk: Chunk;
+  readonly place: number;
 }
 
 /**
@@ -34,7 +40,7 @@ export class FreshJobs {
   readonly #priority: number;
   #head: Chunk = newChunk(SMALLEST_CHUNK);
   #tail: Chunk = this.#head;
-  /** The place of the first job in the head. */
+  /** The place of the first job in the head: one that was not removed, if any waits. */
   #first = 0;
   /** The place behind the last job in the tail. */
   #end = 0;
@@ -57,11 +63,8 @@ export class FreshJobs {
   /** How many bytes of payloads wait. */
   get bytes(): number {
     let bytes = 0;
-    let place = this.#first;
-    for (let chunk: Chunk | undefined = this.#head; chunk; chunk = chunk.next) {
-      const end = chunk === this.#tail ? this.#end : chunk.capacity;
-      for (; place < end; place++) bytes += chunk.numbers[place * STRIDE + 4] as number;
-      place = 0;
+    for (const { chunk, place } of this.#places()) {
+      bytes += chunk.numbers[place * STRIDE + 4] as number;
     }
     return bytes;
   }
@@ -92,39 +95,95 @@ export class FreshJobs {
     const place = this.#first++;
     const job = this.#toJob(head, place);
     this.#size -= 1;
-    if (this.#size === 0) {
-      // Nothing waits, so head is tail: it is used again from its beginning.
-      this.#first = 0;
-      this.#end = 0;
-      head.slabs.length = 0;
-      head.extras = undefined;
-    } else if (this.#first === head.capacity) {
-      this.#head = head.next as Chunk;
-      this.#first = 0;
-    }
+    this.#toFirst();
     return job;
+  }
+
+  /** One of them, by its number. */
+  find(number: number): StoredJob | undefined {
+    const at = this.#locate(number);
+    return at && this.#toJob(at.chunk, at.place);
+  }
+
+  /** Takes one of them out. @returns false if it is not there. */
+  remove(number: number): boolean {
+    const at = this.#locate(number);
+    if (at === undefined) return false;
+    at.chunk.slabs[at.place] = undefined;
+    at.chunk.extras?.delete(at.place);
+    this.#size -= 1;
+    this.#toFirst();
+    return true;
   }
 
   /** Drops those with this number or a greater one. */
   dropFrom(number: number): void {
-    let chunk = this.#head;
+    let tail = this.#head;
     let end = this.#first;
-    for (let kept = 0; kept < this.#size; kept++) {
-      const isFull = end === chunk.capacity;
-      const holder = isFull ? (chunk.next as Chunk) : chunk;
-      const place = isFull ? 0 : end;
-      if ((holder.numbers[place * STRIDE] as number) < number) {
-        chunk = holder;
-        end = place + 1;
-        continue;
-      }
+    let kept = 0;
+    for (const { chunk, place } of this.#places()) {
+      if ((chunk.numbers[place * STRIDE] as number) >= number) break;
       // A chunk that would be empty is dropped as well: the tail is empty only if nothing waits.
-      this.#size = kept;
-      this.#tail = chunk;
-      this.#end = end;
-      chunk.next = undefined;
-      chunk.slabs.length = end;
-      for (let lost = end; lost < chunk.capacity; lost++) chunk.extras?.delete(lost);
+      tail = chunk;
+      end = place + 1;
+      kept += 1;
+    }
+    this.#size = kept;
+    this.#tail = tail;
+    this.#end = end;
+    tail.next = undefined;
+    tail.slabs.length = end;
+    for (let lost = end; lost < tail.capacity; lost++) tail.extras?.delete(lost);
+    this.#toFirst();
+  }
+
+  /** Where a job is that was not removed. */
+  #locate(number: number): Place | undefined {
+    let chunk = this.#head;
+    // Numbers only grow.
+    while (chunk.next && (chunk.next.numbers[0] as number) <= number) chunk = chunk.next;
+    for (let place = this.#startOf(chunk); place < this.#endOf(chunk); place++) {
+      const isIt = chunk.numbers[place * STRIDE] === number && chunk.slabs[place] !== undefined;
+      if (isIt) return { chunk, place };
+    }
+    return undefined;
+  }
+
+  /** Of all jobs that wait, in order. */
+  *#places(): Iterable<Place> {
+    for (let chunk: Chunk | undefined = this.#head; chunk; chunk = chunk.next) {
+      const end = this.#endOf(chunk);
+      for (let place = this.#startOf(chunk); place < end; place++) {
+        if (chunk.slabs[place] !== undefined) yield { chunk, place };
+      }
+    }
+  }
+
+  #startOf(chunk: Chunk): number {
+    return chunk === this.#head ? this.#first : 0;
+  }
+
+  #endOf(chunk: Chunk): number {
+    return chunk === this.#tail ? this.#end : chunk.capacity;
+  }
+
+  /** Passes over places whose jobs were taken or removed. */
+  #toFirst(): void {
+    if (this.#size === 0) {
+      // Nothing waits: the last chunk is used again from its beginning.
+      this.#head = this.#tail;
+      this.#first = 0;
+      this.#end = 0;
+      this.#head.slabs.length = 0;
+      this.#head.extras = undefined;
+      return;
+    }
+    for (;;) {
+      if (this.#first === this.#head.capacity) {
+        this.#head = this.#head.next as Chunk;
+        this.#first = 0;
+      } else if (this.#head.slabs[this.#first] === undefined) this.#first += 1;
+      else return;
     }
   }
 

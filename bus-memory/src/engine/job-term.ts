@@ -15,7 +15,7 @@ export interface JobTermOwner {
 /**
  * The time for which a job is not to be handed out: a lease, or a delay where there is no holder.
  *
- * *running* -> settled, or run out -> *over*; *running* -> purge -> *purged*.
+ * *running* -> settled, or run out -> *over*; *running* -> its job is taken out -> *removed*.
  */
 export class JobTerm extends Deadline {
   readonly job: StoredJob;
@@ -23,7 +23,7 @@ export class JobTerm extends Deadline {
   /** Of the claim; 0 for a delay. */
   readonly fence: number;
   readonly #owner: JobTermOwner;
-  state: "running" | "over" | "purged" = "running";
+  state: "running" | "over" | "removed" = "running";
   bagSlot = -1;
 
   constructor(

@@ -11,6 +11,7 @@ import { type JobHolder, JobTerm, type JobTermOwner } from "./job-term.ts";
 /** What a claim asks for. */
 export interface ClaimRequest {
   readonly max: number;
+  readonly maxPriority: number;
   readonly leaseMs: number;
   readonly holder: JobHolder;
 }
@@ -120,20 +121,41 @@ export class Queue implements JobTermOwner {
 
   /** Gives what is ready to the claims that wait, first come first served. */
   dispatch(): void {
-    while (this.#waiters.size > 0 && this.#ready.size > 0 && !this.#isPaused) {
-      for (const waiter of this.#waiters) {
-        const leases = this.#lease(waiter.request);
-        if (leases.length === 0) break;
-        this.#waiters.delete(waiter);
-        waiter.grant(leases);
-        break;
-      }
+    for (const waiter of this.#waiters) {
+      if (this.#ready.size === 0 || this.#isPaused) return;
+      const leases = this.#lease(waiter.request);
+      if (leases.length === 0) continue;
+      this.#waiters.delete(waiter);
+      waiter.grant(leases);
     }
   }
 
   /** Takes what is ready. */
   claim(request: ClaimRequest): JobTerm[] {
     return this.#isPaused ? [] : this.#lease(request);
+  }
+
+  /** A job that is not dead, by its number. */
+  find(number: number): StoredJob | undefined {
+    return this.#termOf(number)?.job ?? this.#ready.find(number);
+  }
+
+  /** Takes a job out that is not dead. @returns false if there is none of this number. */
+  remove(number: number): boolean {
+    const term = this.#termOf(number);
+    if (term) {
+      this.#removeTerm(term);
+      term.state = "removed";
+      if (term.holder === undefined) return true;
+      this.#leased -= 1;
+      term.holder.released();
+      return true;
+    }
+    const job = this.#ready.find(number);
+    if (job === undefined) return false;
+    this.#ready.remove(job);
+    if (job.wasLeft) this.#left -= 1;
+    return true;
   }
 
   /** Waits for the first job. */
@@ -164,15 +186,14 @@ export class Queue implements JobTermOwner {
     this.#end(lease);
     const { job } = lease;
     if (job.attempt >= job.maxAttempts) this.#bury(job, reason || MAX_ATTEMPTS);
-    else if (delayMs > 0) this.#delay(job, delayMs);
-    else this.#makeReady(job);
+    else this.#takeBack(job, delayMs);
   }
 
-  /** Takes a leased job back that its worker never saw: it does not count. */
-  giveBack(lease: JobTerm): void {
+  /** Settles it: again, without an attempt used up. */
+  giveBack(lease: JobTerm, delayMs: number): void {
     this.#end(lease);
     lease.job.attempt -= 1;
-    this.#makeReady(lease.job);
+    this.#takeBack(lease.job, delayMs);
   }
 
   /** Settles it: to the dead letters. */
@@ -209,7 +230,7 @@ export class Queue implements JobTermOwner {
     this.#left = 0;
     for (const term of terms) {
       this.#context.engine.deadlines.clear(term);
-      term.state = "purged";
+      term.state = "removed";
       term.holder?.released();
     }
     return terms.length + this.#ready.clear();
@@ -252,11 +273,11 @@ export class Queue implements JobTermOwner {
 
   #lease(request: ClaimRequest): JobTerm[] {
     const { deadlines } = this.#context.engine;
-    const { max, leaseMs, holder } = request;
+    const { max, maxPriority, leaseMs, holder } = request;
     const endMs = deadlines.nowMs + leaseMs;
     const leases: JobTerm[] = [];
     while (leases.length < max) {
-      const job = this.#ready.take();
+      const job = this.#ready.take(maxPriority);
       if (job === undefined) break;
       if (job.wasLeft) {
         job.wasLeft = false;
@@ -268,6 +289,7 @@ export class Queue implements JobTermOwner {
         continue;
       }
       job.attempt += 1;
+      job.wasClaimed = true;
       const lease = new JobTerm(this, job, { holder, fence: ++this.#fence });
       this.#terms.add(lease);
       deadlines.set(lease, endMs);
@@ -318,9 +340,18 @@ export class Queue implements JobTermOwner {
     lease.holder?.released();
   }
 
+  #termOf(number: number): JobTerm | undefined {
+    return this.#terms.items.find(({ job }) => job.number === number);
+  }
+
   #removeTerm(term: JobTerm): void {
     this.#context.engine.deadlines.clear(term);
     this.#terms.remove(term);
+  }
+
+  #takeBack(job: StoredJob, delayMs: number): void {
+    if (delayMs > 0) this.#delay(job, delayMs);
+    else this.#makeReady(job);
   }
 
   #delay(job: StoredJob, delayMs: number): void {

@@ -24,7 +24,21 @@ class Lane {
   }
 
   add(job: StoredJob): void {
-    siftUp(job.attempt > 0 ? this.#back : this.#late, job);
+    siftUp(job.wasClaimed ? this.#back : this.#late, job);
+  }
+
+  find(number: number): StoredJob | undefined {
+    const isIt = (job: StoredJob): boolean => job.number === number;
+    return this.#back.find(isIt) ?? this.#late.find(isIt) ?? this.fresh.find(number);
+  }
+
+  /** One that is in it. */
+  remove({ number }: StoredJob): void {
+    if (this.fresh.remove(number)) return;
+    const isOther = (job: StoredJob): boolean => job.number !== number;
+    // What is sorted is a heap.
+    this.#late = this.#late.filter(isOther).sort(byRank);
+    this.#back = this.#back.filter(isOther).sort(byRank);
   }
 
   /** Drops those with this number or a greater one. @returns how many of them were left. */
@@ -32,7 +46,6 @@ class Lane {
     const isLeft = (job: StoredJob): boolean => job.wasLeft && job.number >= number;
     const left = this.#back.filter(isLeft).length;
     this.fresh.dropFrom(number);
-    // What is sorted is a heap.
     this.#late = this.#late.filter((job) => job.number < number).sort(byRank);
     this.#back = this.#back.filter((job) => job.number < number).sort(byRank);
     return left;
@@ -77,15 +90,29 @@ export class ReadyJobs {
     this.#size += 1;
   }
 
-  /** Takes the next one. */
-  take(): StoredJob | undefined {
-    if (this.#size === 0) return undefined;
-    const priority = 31 - Math.clz32(this.#filled);
-    const lane = this.#lanes[priority] as Lane;
-    const job = lane.take();
-    if (lane.size === 0) this.#filled &= ~(1 << priority);
-    this.#size -= 1;
+  /** Takes the next one of this priority or a lower one. */
+  take(maxPriority: number): StoredJob | undefined {
+    const allowed = this.#filled & ((2 << maxPriority) - 1);
+    if (allowed === 0) return undefined;
+    const priority = 31 - Math.clz32(allowed);
+    const job = (this.#lanes[priority] as Lane).take();
+    this.#left(priority);
     return job;
+  }
+
+  /** One of them, by its number. */
+  find(number: number): StoredJob | undefined {
+    for (const lane of this.#lanes) {
+      const job = lane?.find(number);
+      if (job) return job;
+    }
+    return undefined;
+  }
+
+  /** Takes out one that {@link ReadyJobs.find} gave. */
+  remove(job: StoredJob): void {
+    (this.#lanes[job.priority] as Lane).remove(job);
+    this.#left(job.priority);
   }
 
   /**
@@ -111,6 +138,12 @@ export class ReadyJobs {
     this.#filled = 0;
     this.#size = 0;
     return size;
+  }
+
+  /** One left the lane of a priority. */
+  #left(priority: number): void {
+    if ((this.#lanes[priority] as Lane).size === 0) this.#filled &= ~(1 << priority);
+    this.#size -= 1;
   }
 
   /** The lane of a priority, which is about to get a job. */

@@ -25,6 +25,8 @@ export class StoredJob implements JobContent, StoredBytes {
   /** Its place among those of its priority. */
   rank: number;
   attempt = 0;
+  /** Whether somebody has had it: `attempt` does not tell after it was given back. */
+  wasClaimed = false;
   /** Whether its last lease ran out and nobody has claimed it since. */
   wasLeft = false;
 

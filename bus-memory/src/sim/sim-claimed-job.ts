@@ -1,4 +1,11 @@
-import type { AckOptions, ClaimedJob, Headers, JobLease, JobNakOptions } from "@busbar/core";
+import type {
+  AckOptions,
+  ClaimedJob,
+  Headers,
+  JobGiveBackOptions,
+  JobLease,
+  JobNakOptions,
+} from "@busbar/core";
 import {
   alreadySettled,
   checkJobLease,
@@ -82,6 +89,11 @@ export class SimClaimedJob implements ClaimedJob {
     resolveDelay(options?.delayMs);
     if (options?.reason !== undefined) checkReason(options.reason);
     await this.#settle("job.nak", false, () => this.#inner.nak(options));
+  }
+
+  async giveBack(options?: JobGiveBackOptions): Promise<void> {
+    resolveDelay(options?.delayMs);
+    await this.#settle("job.giveBack", false, () => this.#inner.giveBack(options));
   }
 
   async deadLetter(reason: string): Promise<void> {

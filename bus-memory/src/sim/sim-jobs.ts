@@ -6,6 +6,7 @@ import type {
   EnqueueResult,
   Job,
   JobQueue,
+  QueuedJob,
   QueueStats,
 } from "@busbar/core";
 import { DEFAULT_JOB_LEASE_MS, DEFAULT_TIMEOUT_MS } from "@busbar/core/adapter";
@@ -59,11 +60,11 @@ export class SimJobQueue implements JobQueue {
   }
 
   async claim(queue: string, options: ClaimOptions): Promise<ClaimedJob[]> {
-    const { workerId, leaseMs, max, waitMs = 0 } = options ?? {};
+    const { workerId, leaseMs, max, maxPriority, waitMs = 0 } = options ?? {};
     const call = {
       op: "jobs.claim",
       about: queue,
-      data: { workerId, leaseMs, max, waitMs },
+      data: { workerId, leaseMs, max, maxPriority, waitMs },
       timeoutMs: waitMs + DEFAULT_TIMEOUT_MS,
       again: "afterBreak" as const,
     };
@@ -89,6 +90,18 @@ export class SimJobQueue implements JobQueue {
     });
   }
 
+  get(queue: string, id: string): Promise<QueuedJob | undefined> {
+    return this.#link.request(this.#call("get", queue, { id }), () => this.#inner.get(queue, id));
+  }
+
+  remove(queue: string, id: string): Promise<boolean> {
+    return this.#link.request(
+      this.#call("remove", queue, { id }),
+      () => this.#inner.remove(queue, id),
+      (removed) => ({ removed }),
+    );
+  }
+
   stats(queue: string): Promise<QueueStats> {
     return this.#link.request(this.#call("stats", queue), () => this.#inner.stats(queue));
   }
@@ -110,10 +123,11 @@ export class SimJobQueue implements JobQueue {
     return this.#link.request(call, () => this.#inner.deleteQueue(queue));
   }
 
-  #call(method: string, queue: string): Call {
+  #call(method: string, queue: string, data: Call["data"] = {}): Call {
     return {
       op: `jobs.${method}`,
       about: queue,
+      data,
       timeoutMs: DEFAULT_TIMEOUT_MS,
       again: "afterBreak",
     };

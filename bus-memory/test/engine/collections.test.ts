@@ -125,8 +125,8 @@ describe("MessageLog", () => {
 });
 
 describe("FreshJobs", () => {
-  it("gives what an array would, whatever is pushed and taken", () => {
-    const kind = fc.constantFrom("push", "shift", "drop");
+  it("gives what an array would, whatever is pushed, taken and removed", () => {
+    const kind = fc.constantFrom("push", "shift", "drop", "remove");
     const step = fc.tuple(kind, fc.integer({ min: 1, max: 300 }));
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30, size: "max" }), (steps) => {
@@ -149,6 +149,13 @@ describe("FreshJobs", () => {
               model.push(number);
               arena.write(toBytes(String(number)));
               jobs.push(number, contentOf(number), arena);
+            } else if (what === "remove") {
+              // Some are there, some were removed before, some never were.
+              const one = number - left * 2;
+              const wanted = model.includes(one) ? contentOf(one) : undefined;
+              expect(jobs.find(one)).toEqual(wanted && expect.objectContaining(wanted));
+              expect(jobs.remove(one)).toBe(wanted !== undefined);
+              model = model.filter((other) => other !== one);
             } else if (model.length > 0) {
               const wanted = model.shift() as number;
               expect(jobs.firstNumber).toBe(wanted);

@@ -13,7 +13,8 @@ function job(number: number, priority: number): StoredJob {
 it("ReadyJobs gives the highest priority first, then what came back, then by rank", () => {
   const step = fc.oneof(
     fc.record({ add: fc.nat(9), late: fc.nat(3) }),
-    fc.record({ take: fc.constant(true) }),
+    fc.record({ take: fc.nat(9) }),
+    fc.record({ remove: fc.nat(40) }),
     fc.record({ back: fc.nat(), left: fc.boolean() }),
     fc.record({ dropLast: fc.nat(12) }),
   );
@@ -32,17 +33,26 @@ it("ReadyJobs gives the highest priority first, then what came back, then by ran
           else ready.push(number, added, BYTES);
           model.push(added);
         } else if ("take" in one) {
-          const [wanted] = model.toSorted((a, b) => {
-            return b.priority - a.priority || b.attempt - a.attempt || a.rank - b.rank;
-          });
-          const taken = ready.take();
+          const [wanted] = model
+            .filter(({ priority }) => priority <= one.take)
+            .toSorted((a, b) => {
+              const back = Number(b.wasClaimed) - Number(a.wasClaimed);
+              return b.priority - a.priority || back || a.rank - b.rank;
+            });
+          const taken = ready.take(one.take);
           expect(taken).toEqual(wanted);
           model = model.filter((other) => other !== wanted);
           if (taken) {
-            taken.attempt = 1;
+            taken.wasClaimed = true;
             taken.wasLeft = false;
             out.push(taken);
           }
+        } else if ("remove" in one) {
+          const wanted = model.find((other) => other.number === number - one.remove);
+          const found = ready.find(number - one.remove);
+          expect(found).toEqual(wanted);
+          if (found) ready.remove(found);
+          model = model.filter((other) => other !== wanted);
         } else if ("dropLast" in one) {
           const from = number - one.dropLast;
           const dropped = model.filter((other) => other.number >= from);

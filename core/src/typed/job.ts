@@ -5,6 +5,7 @@ import type {
   EnqueueOptions,
   EnqueueResult,
   Job,
+  JobGiveBackOptions,
   JobLease,
   JobNakOptions,
 } from "../job-queue.ts";
@@ -196,6 +197,10 @@ class CheckedJob<Value> implements TypedClaimedJob<Value> {
 
   nak(options?: JobNakOptions): Promise<void> {
     return this.#inner.nak(options);
+  }
+
+  giveBack(options?: JobGiveBackOptions): Promise<void> {
+    return this.#inner.giveBack(options);
   }
 
   deadLetter(reason: string): Promise<void> {

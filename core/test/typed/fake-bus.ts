@@ -89,6 +89,7 @@ export function fakeBus(): FakeBus {
       heartbeat: settle("heartbeat"),
       ack: settle("ack"),
       nak: settle("nak"),
+      giveBack: settle("giveBack"),
       deadLetter: settle("deadLetter"),
     }) satisfies ClaimedJob;
   const write = (key: string, value: Uint8Array | string): number => {

@@ -79,11 +79,13 @@ describe("TypedQueue.claim", () => {
     await job?.heartbeat({ leaseMs: 100 });
     await job?.ack({ confirm: true });
     await job?.nak({ delayMs: 1 });
+    await job?.giveBack({ delayMs: 2 });
     await job?.deadLetter("why");
     expect(log.slice(1)).toEqual([
       'heartbeat {"leaseMs":100}',
       'ack {"confirm":true}',
       'nak {"delayMs":1}',
+      'giveBack {"delayMs":2}',
       'deadLetter "why"',
     ]);
   });

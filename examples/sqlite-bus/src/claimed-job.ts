@@ -3,6 +3,7 @@ import type {
   BusError,
   ClaimedJob,
   Headers,
+  JobGiveBackOptions,
   JobLease,
   JobNakOptions,
   Timer,
@@ -102,8 +103,16 @@ export class SqliteClaimedJob implements ClaimedJob, Holdable {
     const delayMs = resolveDelay(options?.delayMs);
     const reason = options?.reason === undefined ? undefined : checkReason(options.reason);
     this.#settle((row) => {
-      if (row.attempt < row.max_attempts) returnJob(this.#context, this.#held, delayMs);
+      const { attempt, max_attempts: maxAttempts } = row;
+      if (attempt < maxAttempts) returnJob(this.#context, this.#held, { attempt, delayMs });
       else this.#bury(row, reason || "max attempts");
+    });
+  }
+
+  async giveBack(options?: JobGiveBackOptions): Promise<void> {
+    const delayMs = resolveDelay(options?.delayMs);
+    this.#settle((row) => {
+      returnJob(this.#context, this.#held, { attempt: row.attempt - 1, delayMs });
     });
   }
 
@@ -133,7 +142,7 @@ export class SqliteClaimedJob implements ClaimedJob, Holdable {
     this.#origin.settled();
   }
 
-  /** Runs `work` on the job if it is still this worker's; what was purged is left alone. */
+  /** Runs `work` on the job if it is still this worker's; what was taken out is left alone. */
   #onHeld(work: (row: JobRow) => void): void {
     const isLost = this.#context.file.write(() => {
       const row = readHeld(this.#context, this.#held);

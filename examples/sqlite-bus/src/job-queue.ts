@@ -7,11 +7,13 @@ import type {
   EnqueueResult,
   Job,
   JobQueue,
+  QueuedJob,
   QueueStats,
 } from "@busbar/core";
 import {
   checkName,
   closedError,
+  jobNumber,
   type Owned,
   resolveClaimOptions,
   type ResolvedClaimOptions,
@@ -19,7 +21,7 @@ import {
   resolveTimeout,
 } from "@busbar/core/adapter";
 import { SqliteClaimedJob } from "./claimed-job.ts";
-import type { BusContext } from "./context.ts";
+import { type BusContext, toHeaders } from "./context.ts";
 import { SqliteDeadLetters } from "./dead-letters.ts";
 import { Hand } from "./hand.ts";
 import {
@@ -27,11 +29,13 @@ import {
   buryJobs,
   countJobs,
   deleteQueue,
+  findJob,
   findQueue,
   leaseJobs,
   nextDueMs,
   purgeQueue,
   type QueueRow,
+  removeJob,
   reviveJob,
   useQueue,
 } from "./queue.ts";
@@ -92,6 +96,28 @@ export class SqliteJobQueue implements JobQueue, Owned {
     return jobs.length > 0 || resolved.waitMs === 0 ? jobs : this.#wait(queue, resolved);
   }
 
+  async get(queue: string, id: string): Promise<QueuedJob | undefined> {
+    const number = jobNumber(id) ?? 0;
+    const job = this.#with(queue, undefined, (row) => findJob(this.#context, row, number));
+    return (
+      job && {
+        id,
+        queue,
+        payload: job.payload,
+        headers: toHeaders(job.headers),
+        dedupKey: job.dedup_key ?? undefined,
+        priority: job.priority,
+        maxAttempts: job.max_attempts,
+        enqueuedAtMs: job.enqueued_ms,
+      }
+    );
+  }
+
+  async remove(queue: string, id: string): Promise<boolean> {
+    const number = jobNumber(id) ?? 0;
+    return this.#with(queue, false, (row) => removeJob(this.#context, row, number));
+  }
+
   async stats(queue: string): Promise<QueueStats> {
     return this.#with(queue, EMPTY, (row) => countJobs(this.#context, row));
   }
@@ -131,18 +157,19 @@ export class SqliteJobQueue implements JobQueue, Owned {
 
   #take(
     queue: string,
-    { max, leaseMs }: ResolvedClaimOptions,
+    { max, maxPriority, leaseMs }: ResolvedClaimOptions,
   ): { readonly jobs: ClaimedJob[]; readonly againInMs: number } {
     const takenAtMs = this.#context.clock.monotonic();
     return this.#context.file.write(() => {
       const row = useQueue(this.#context, queue);
       if (row.paused) return { jobs: [], againInMs: Number.POSITIVE_INFINITY };
-      const leased = leaseJobs(this.#context, row, { max, leaseMs });
+      const leased = leaseJobs(this.#context, row, { max, maxPriority, leaseMs });
       const settled = (): void => this.#wake(queue);
       const origin = { queue: row, hand: this.#hand, settled };
       const claim = { leaseMs, takenAtMs };
       const jobs = leased.map((job) => new SqliteClaimedJob(this.#context, origin, job, claim));
-      return { jobs, againInMs: jobs.length > 0 ? 0 : nextDueMs(this.#context, row) };
+      const againInMs = jobs.length > 0 ? 0 : nextDueMs(this.#context, row, maxPriority);
+      return { jobs, againInMs };
     });
   }
 

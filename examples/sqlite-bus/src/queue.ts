@@ -79,16 +79,17 @@ export function addJob(context: BusContext, queue: QueueRow, job: ResolvedJob): 
 export function leaseJobs(
   context: BusContext,
   queue: QueueRow,
-  wanted: { readonly max: number; readonly leaseMs: number },
+  wanted: { readonly max: number; readonly maxPriority: number; readonly leaseMs: number },
 ): JobRow[] {
   const { file, clock } = context;
   // Read once: a job that falls due in between would be handed out although it has to be given up.
   const nowMs = clock.now();
   buryJobs(context, queue.id, nowMs);
   const rows = file.all<{ id: number }>(
-    `SELECT id FROM job WHERE queue = ? AND due_ms <= ?
-      ORDER BY priority DESC, (attempt > 0) DESC, place LIMIT ?`,
+    `SELECT id FROM job WHERE queue = ? AND priority <= ? AND due_ms <= ?
+      ORDER BY priority DESC, (fence > 0) DESC, place LIMIT ?`,
     queue.id,
+    wanted.maxPriority,
     nowMs,
     wanted.max,
   );
@@ -98,10 +99,10 @@ export function leaseJobs(
   return rows.map(({ id }) => file.one<JobRow>(sql, dueMs, file.next("fence"), id) as JobRow);
 }
 
-/** In how many milliseconds a job of a queue is due that is not ready now. */
-export function nextDueMs(context: BusContext, queue: QueueRow): number {
-  const sql = "SELECT min(due_ms) AS due FROM job WHERE queue = ?";
-  const due = context.file.one<{ due: number | null }>(sql, queue.id)?.due;
+/** In how many milliseconds a job of a queue is due, up to a priority, that is not ready now. */
+export function nextDueMs(context: BusContext, queue: QueueRow, maxPriority: number): number {
+  const sql = "SELECT min(due_ms) AS due FROM job WHERE queue = ? AND priority <= ?";
+  const due = context.file.one<{ due: number | null }>(sql, queue.id, maxPriority)?.due;
   return due === null || due === undefined ? Number.POSITIVE_INFINITY : due - context.clock.now();
 }
 
@@ -112,7 +113,7 @@ export interface HeldJob {
   readonly fence: number;
 }
 
-/** The row of a leased job; `"lost"` if the lease is over, `"gone"` if the job was purged. */
+/** The row of a leased job; `"lost"` if the lease is over, `"gone"` if the job was taken out of its queue. */
 export function readHeld(context: BusContext, held: HeldJob): JobRow | "lost" | "gone" {
   const { file, clock } = context;
   const row = file.one<JobRow>("SELECT * FROM job WHERE id = ?", held.id);
@@ -134,10 +135,14 @@ export function finishJob(context: BusContext, held: HeldJob): void {
   context.file.run("DELETE FROM job WHERE id = ?", held.id);
 }
 
-/** Gives a job back. */
-export function returnJob(context: BusContext, held: HeldJob, delayMs: number): void {
-  const sql = "UPDATE job SET leased = 0, due_ms = ? WHERE id = ?";
-  context.file.run(sql, context.clock.now() + delayMs, held.id);
+/** Gives a job back that has had so many attempts. */
+export function returnJob(
+  context: BusContext,
+  held: HeldJob,
+  next: { readonly attempt: number; readonly delayMs: number },
+): void {
+  const sql = "UPDATE job SET leased = 0, attempt = ?, due_ms = ? WHERE id = ?";
+  context.file.run(sql, next.attempt, context.clock.now() + next.delayMs, held.id);
 }
 
 /** Moves a job to the dead letters. */
@@ -191,6 +196,18 @@ export function reviveJob(context: BusContext, queue: number, letter: DeadLetter
     headers,
     enqueued_ms: published_ms,
   });
+}
+
+/** A job that is not dead. */
+export function findJob(context: BusContext, queue: QueueRow, id: number): JobRow | undefined {
+  buryJobs(context, queue.id, context.clock.now());
+  return context.file.one("SELECT * FROM job WHERE queue = ? AND id = ?", queue.id, id);
+}
+
+/** Removes a job that is not dead. @returns whether there was one. */
+export function removeJob(context: BusContext, queue: QueueRow, id: number): boolean {
+  buryJobs(context, queue.id, context.clock.now());
+  return context.file.run("DELETE FROM job WHERE queue = ? AND id = ?", queue.id, id) > 0;
 }
 
 /** Counts. */

@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS job (
   fence INTEGER NOT NULL DEFAULT 0, max_attempts INTEGER NOT NULL, dedup_key TEXT,
   payload BLOB NOT NULL, headers TEXT NOT NULL, enqueued_ms INTEGER NOT NULL
 );
-CREATE INDEX IF NOT EXISTS job_by_place ON job (queue, priority DESC, (attempt > 0) DESC, place, due_ms);
+CREATE INDEX IF NOT EXISTS job_by_place ON job (queue, priority DESC, (fence > 0) DESC, place, due_ms);
 CREATE INDEX IF NOT EXISTS job_by_due ON job (queue, due_ms);
 
 -- What was given up, by kind and owner. A record has all it takes to bring it back.

@@ -10,8 +10,8 @@ export type CountedAs = (execution: Execution) => string | undefined;
  * At no instant more than `limit` executions of jobs run: of the queue that is named, or of those for
  * which `of` gives the same text.
  *
- * *Proves* it for executions as the workers see them: from the delivery to the first of: its ack, nak
- * or dead letter is sent; its lease is over, by the worker's clock or as far as the server has told
+ * *Proves* it for executions as the workers see them: from the delivery to the first of: what
+ * settles it is sent; its lease is over, by the worker's clock or as far as the server has told
  * it to the worker; its process is killed or closes its bus. What is over at an instant does not run
  * at it.
  *

@@ -16,13 +16,13 @@ export interface DuplicateLimits {
 interface Item {
   isKnown: boolean;
   duplicates: number;
-  /** Naks whose delivery has not come yet. */
-  naks: number;
+  /** Naks, and jobs given back, whose delivery has not come yet. */
+  asked: number;
 }
 
 /**
  * Counts what is done twice, and fails when it is too often. A duplicate is a delivery of a job, or
- * of a message to a consumer, after the first, which no nak asked for.
+ * of a message to a consumer, after the first, which no nak and no giving back asked for.
  *
  * *Proves* that there are no more of them than allowed.
  *
@@ -62,10 +62,10 @@ class BoundedDuplicates implements CountingChecker {
       const item = `message ${sequence} at ${consumer}`;
       return this.#delivered("Messages", item, this.#limits.perMessage);
     }
-    if (type === "call" && op === "job.nak") {
-      this.#item(`job ${String(data["id"])} of queue ${about}`).naks += 1;
+    if (type === "call" && (op === "job.nak" || op === "job.giveBack")) {
+      this.#item(`job ${String(data["id"])} of queue ${about}`).asked += 1;
     } else if (type === "call" && op === "message.nak") {
-      this.#item(`message ${String(data["sequence"])} at ${String(data["consumer"])}`).naks += 1;
+      this.#item(`message ${String(data["sequence"])} at ${String(data["consumer"])}`).asked += 1;
     }
     return undefined;
   }
@@ -81,8 +81,8 @@ class BoundedDuplicates implements CountingChecker {
       this.#counts[kind === "Jobs" ? "jobs" : "messages"] += 1;
       return undefined;
     }
-    if (item.naks > 0) {
-      item.naks -= 1;
+    if (item.asked > 0) {
+      item.asked -= 1;
       return undefined;
     }
     item.duplicates += 1;
@@ -98,7 +98,7 @@ class BoundedDuplicates implements CountingChecker {
   #item(name: string): Item {
     let item = this.#items.get(name);
     if (item === undefined) {
-      item = { isKnown: false, duplicates: 0, naks: 0 };
+      item = { isKnown: false, duplicates: 0, asked: 0 };
       this.#items.set(name, item);
     }
     return item;

@@ -3,7 +3,7 @@ import { isRefused, type JobFacts, type JobSettleFacts } from "./facts.ts";
 import { Processes } from "./processes.ts";
 
 /** How a worker settled a job. */
-export type JobSettle = "ack" | "nak" | "deadLetter";
+export type JobSettle = "ack" | "nak" | "giveBack" | "deadLetter";
 
 /** One handing out of a job to a worker, as the trace shows it. Times are the world's. */
 export interface Execution {
@@ -53,6 +53,7 @@ export const TOLERANCE_MS = 0.5;
 const SETTLES: ReadonlyMap<string, JobSettle> = new Map([
   ["job.ack", "ack"],
   ["job.nak", "nak"],
+  ["job.giveBack", "giveBack"],
   ["job.deadLetter", "deadLetter"],
 ]);
 

@@ -1,4 +1,5 @@
 import type { TraceEvent } from "../trace.ts";
+import type { JobSettle } from "./executions.ts";
 import {
   contentOf,
   type EnqueuedFacts,
@@ -25,6 +26,8 @@ export interface JobRecord {
   mayBeTwo: boolean;
   /** Whether somebody may have removed it. */
   isExcused: boolean;
+  /** When somebody was told that it is removed. */
+  removedAtMs: number;
   /** Grows with every job. */
   readonly ordinal: number;
   executions: number;
@@ -33,7 +36,7 @@ export interface JobRecord {
   done:
     | {
         readonly fence: number;
-        readonly settle: "ack" | "nak" | "deadLetter";
+        readonly settle: JobSettle;
         readonly fromMs: number;
         readonly toMs: number;
       }
@@ -45,6 +48,8 @@ interface OpenCall {
   readonly op: string;
   readonly atMs: number;
   readonly jobs: readonly EnqueueFacts[];
+  /** What `remove` is about. */
+  readonly record?: JobRecord | undefined;
   /** How often the queue was emptied before. */
   readonly removals: number;
 }
@@ -119,7 +124,11 @@ export class JobRecords {
       return;
     }
     const { removals } = this.#queue(queue);
-    if (ENQUEUES.has(op)) {
+    if (op === "jobs.remove") {
+      const record = this.get(queue, data["id"] as string);
+      if (record) record.isExcused = true;
+      this.#calls.set(call, { queue, op, atMs, jobs: [], removals, record });
+    } else if (ENQUEUES.has(op)) {
       const jobs = (data["jobs"] ?? [data]) as readonly EnqueueFacts[];
       this.#origins.sent(
         call,
@@ -136,7 +145,11 @@ export class JobRecords {
     const open = this.#calls.get(event.call);
     if (open === undefined) return undefined;
     this.#calls.delete(event.call);
-    const { op, queue } = open;
+    const { op, queue, record } = open;
+    if (op === "jobs.remove") {
+      if (record && event.data["removed"] === true) record.removedAtMs = event.atMs;
+      return undefined;
+    }
     if (REMOVALS.has(op)) {
       if (event.type === "result" || !isRefused(event)) this.#emptied(queue);
       return undefined;
@@ -241,6 +254,7 @@ export class JobRecords {
       isTold: false,
       mayBeTwo: false,
       isExcused: false,
+      removedAtMs: Number.POSITIVE_INFINITY,
       ordinal: this.#counts.jobs,
       executions: 0,
       replays: 0,

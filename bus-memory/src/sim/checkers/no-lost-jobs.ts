@@ -2,7 +2,14 @@ import type { Bus, DeadLetter } from "@busbar/core";
 import type { CountingChecker, FinalState } from "../checker.ts";
 import { digest, shown } from "../digest.ts";
 import type { TraceEvent } from "../trace.ts";
-import { type Execution, type ExecutionChange, Executions, isFree, named } from "./executions.ts";
+import {
+  type Execution,
+  type ExecutionChange,
+  Executions,
+  isFree,
+  named,
+  TOLERANCE_MS,
+} from "./executions.ts";
 import { contentOf, few, type JobFacts } from "./facts.ts";
 import { type JobRecord, JobRecords } from "./job-records.ts";
 import { Losses } from "./losses.ts";
@@ -15,13 +22,15 @@ import { Losses } from "./losses.ts";
  *   still in its queue. After a liveness phase it is not in the queue any more.
  * - What is delivered, or is in the dead letters, has the payload and the headers of an enqueue. An
  *   enqueue that was refused made nothing, one of unknown outcome at most one job.
- * - After a confirmed ack, or a dead letter that a worker made, no later fence is handed out.
- * - Each attempt is handed out once, and there are at most `maxAttempts`, anew after each replay.
+ * - After a confirmed ack, or a dead letter that a worker made, no later fence is handed out; after a
+ *   `remove` that resolved with true nothing is.
+ * - Each attempt is handed out once, and there are at most `maxAttempts`, anew after each replay; not
+ *   counted are those that were given back.
  * - A job is handed out again only if its execution before was settled, or its lease was over by the
  *   server's time.
  *
  * *Assumes* that all jobs are enqueued by processes: what `world.bus` does is not in the trace. What
- * `purge`, `deleteQueue`, `discard` and `purge` of dead letters may have removed is not missed; nor
+ * `remove`, `purge`, `deleteQueue`, `discard` and `purge` of dead letters may have removed is not missed; nor
  * what a crash of the server may have lost, as its fault event says: that is counted.
  *
  * *Cannot see* whether a worker has done the work of a job before it acked it, and not whether an ack
@@ -43,6 +52,8 @@ class NoLostJobs implements CountingChecker {
     executions: 0,
     /** Those of them that a worker asked for with nak. */
     retries: 0,
+    /** Those that came again because a worker had given them back. */
+    givenBack: 0,
     /** Those that came again although the worker before had sent an ack or a dead letter. */
     afterLostSettle: 0,
     /** Those that came again because the process of the worker before ended. */
@@ -97,9 +108,9 @@ class NoLostJobs implements CountingChecker {
       case "started":
         return this.#started(execution, event.data as unknown as JobFacts);
       case "confirmed":
-        if (record && execution.settle !== "nak") {
+        if (record && (execution.settle === "ack" || execution.settle === "deadLetter")) {
           const { fence, settle } = execution;
-          record.done = { fence, settle: settle ?? "ack", fromMs: callAtMs, toMs: event.atMs };
+          record.done = { fence, settle, fromMs: callAtMs, toMs: event.atMs };
         }
         return undefined;
       case "settling":
@@ -125,15 +136,20 @@ class NoLostJobs implements CountingChecker {
     record.executions += 1;
     // One that was lost and enqueued again may have its id and its content.
     const isAnew = record.mayBeTwo || this.#records.mayBeLost(record);
-    if (attempt > most || (!isAnew && record.executions > most * (1 + record.replays))) {
+    const uncounted = before.filter(({ settle }) => settle === "giveBack").length;
+    const counted = record.executions - uncounted;
+    if (attempt > most || (!isAnew && counted > most * (1 + record.replays))) {
       return `${job}: attempt ${attempt}, execution ${record.executions}, of at most ${most}, at ${execution.process}`;
     }
     const { done } = record;
     if (done && fence > done.fence && !isAnew && !this.#mayBeForgotten(record)) {
       return `${job} was done for good with fence ${done.fence} (${done.settle}), and came again as ${named(execution)}`;
     }
+    if (execution.grantedAtMs > record.removedAtMs + TOLERANCE_MS && !isAnew) {
+      return `${job} was removed, which was known at +${record.removedAtMs.toFixed(1)}, and came again as ${named(execution)}`;
+    }
     for (const other of before) {
-      if (other === execution) continue;
+      if (other === execution || other.settle === "giveBack") continue;
       if (
         other.attempt === attempt &&
         record.replays === 0 &&
@@ -152,6 +168,7 @@ class NoLostJobs implements CountingChecker {
       return `job ${execution.id} of queue ${execution.queue} came again as ${named(execution)} without a cause: the lease of ${named(last)} ran until +${last.leaseEndsAtMs.toFixed(1)}`;
     }
     if (last.settle === "nak") this.#counts.retries += 1;
+    else if (last.settle === "giveBack") this.#counts.givenBack += 1;
     else if (last.settle !== undefined) this.#counts.afterLostSettle += 1;
     else if (last.endedAtMs < execution.grantedAtMs) this.#counts.afterKill += 1;
     else this.#counts.afterLease += 1;
