@@ -11,7 +11,31 @@ export {
 } from "./election/leader-election.ts";
 export type { LeaderElectionOptions } from "./election/election-options.ts";
 export { type Leader, Leadership } from "./election/leadership.ts";
+export {
+  FencedBucket,
+  type FencedBucketOptions,
+  type FencedEntry,
+  type FencedWriter,
+} from "./locks/fenced-bucket.ts";
 export { Permits, type PermitsOptions } from "./permits/permits.ts";
+export type {
+  CatchUp,
+  Schedule,
+  ScheduledTask,
+  ScheduleInput,
+  ScheduleName,
+  ScheduleTimes,
+  TickRefusal,
+} from "./schedules/schedule.ts";
+export {
+  type ListSchedulesOptions,
+  type RunSchedulesOptions,
+  type SchedulePage,
+  Schedules,
+  type SchedulesParts,
+  type TickLeader,
+} from "./schedules/schedules.ts";
+export type { TickOutcome } from "./schedules/tick.ts";
 export {
   DiscardTask,
   RetryTask,

@@ -1,4 +1,4 @@
-import { type Bus, BusError, openBus, VirtualClock } from "@busbar/core";
+import { type Bus, BusError, type KvEntry, type Lease, openBus, VirtualClock } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { LeaderElection, type LeaderElectionOptions, type Leadership } from "../../src/index.ts";
 import { errorOf, newNamespace, onEachBackend } from "../support/backends.ts";
@@ -15,6 +15,33 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve();
     else signal.addEventListener("abort", () => resolve(), { once: true });
   });
+}
+
+/** A bus on which heartbeats and reads wait for something first. */
+function cutOff(
+  bus: Bus,
+  waits: { get?: () => Promise<void>; heartbeat: () => Promise<void> },
+): Bus {
+  const { kv } = bus;
+  const lease = async (...args: Parameters<typeof kv.lease>): Promise<Lease> => {
+    const inner = await kv.lease(...args);
+    const beat = inner.heartbeat.bind(inner);
+    inner.heartbeat = () => waits.heartbeat().then(beat);
+    return inner;
+  };
+  const get = async (...args: Parameters<typeof kv.get>): Promise<KvEntry | undefined> => {
+    await waits.get?.();
+    return kv.get(...args);
+  };
+  const slow = new Proxy(kv, {
+    get: (target, name) =>
+      name === "lease"
+        ? lease
+        : name === "get"
+          ? get
+          : (Reflect.get(target, name) as () => void).bind(target),
+  });
+  return { ...bus, kv: slow };
 }
 
 await onEachBackend((openOn) => {
@@ -205,20 +232,10 @@ describe("a leadership", () => {
     const clock = new VirtualClock();
     const bus = await openBus({ backend: "memory", clock });
     let isCut = false;
-    const { kv } = bus;
-    // The leader's own connection: nothing comes through any more.
-    const cut = new Proxy(kv, {
-      get: (target, name) => {
-        if (name !== "lease") return (Reflect.get(target, name) as () => void).bind(target);
-        return async (...args: Parameters<typeof kv.lease>) => {
-          const lease = await kv.lease(...args);
-          const beat = lease.heartbeat.bind(lease);
-          lease.heartbeat = () => (isCut ? new Promise(() => undefined) : beat());
-          return lease;
-        };
-      },
-    });
-    const n1 = candidate({ ...bus, kv: cut } as Bus, "n1", { clock });
+    const heartbeat = async (): Promise<void> => {
+      if (isCut) await new Promise(() => undefined);
+    };
+    const n1 = candidate(cutOff(bus, { heartbeat }), "n1", { clock });
     const leadership = await n1.campaign();
     let endedMs = 0;
     leadership.lost.addEventListener("abort", () => {
@@ -249,6 +266,31 @@ describe("a leadership", () => {
     expect(leadership.lost.aborted).toBe(false);
     stoodStillMs = 10_001;
     expect(leadership.lost.aborted).toBe(true);
+    await clock.autoAdvance(bus.close());
+  });
+});
+
+describe("a candidate that stood still while it took its term", () => {
+  it("leaves the term of its successor alone", async () => {
+    const clock = new VirtualClock();
+    const bus = await openBus({ backend: "memory", clock });
+    let goOn = (): void => undefined;
+    const isHeld = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const reading = (): Promise<void> => isHeld;
+    const slow = cutOff(bus, { get: reading, heartbeat: () => new Promise(() => undefined) });
+    const stop = new AbortController();
+    const first = candidate(slow, "n1", { clock });
+    const inVain = errorOf(first.campaign({ signal: stop.signal }));
+    const n2 = candidate(bus, "n2", { clock });
+    const leadership = await clock.autoAdvance(n2.campaign());
+    goOn();
+    await clock.advance(20_000);
+    expect(await n2.leader()).toEqual({ term: 1, leader: "n2", metadata: {} });
+    stop.abort();
+    expect(await inVain).toMatchObject({ name: "AbortError" });
+    await leadership.resign();
     await clock.autoAdvance(bus.close());
   });
 });
