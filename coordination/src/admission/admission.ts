@@ -37,9 +37,14 @@ export interface Grant {
    * made; the others, such as duplicates, are not counted. Idempotent.
    */
   done(used?: { readonly tasks: number }): void;
+  /**
+   * Instead of `done`, where it is not known whether the tasks were made, and they may still be: all
+   * count as used, and for 15 s more as waiting and stored.
+   */
+  unsure(): void;
 }
 
-const UNLIMITED: Grant = { done: () => undefined };
+const UNLIMITED: Grant = { done: () => undefined, unsure: () => undefined };
 const ADMITTED = Promise.resolve(UNLIMITED);
 const MAX_IDLE = 10_000;
 
@@ -139,15 +144,18 @@ export class Admission implements AsyncDisposable {
     const budget = this.#budget(tenant);
     const epoch = await budget.take(tenant, limited);
     let isOver = false;
+    const end = (how: () => void): void => {
+      if (!isOver) how();
+      isOver = true;
+    };
     return {
       done: ({ tasks } = wanted) => {
         checkInteger("used.tasks", tasks, 0, wanted.tasks);
-        if (isOver) return;
-        isOver = true;
         // Which of the tasks were not made is not known: what is stored tells soon.
-        const unused = tasks === 0 ? limited : { ...NOTHING, tasks: wanted.tasks - tasks };
-        budget.done(limited, limitedPart(tenant.quotas, unused), epoch);
+        const unused = tasks === 0 ? wanted : { ...NOTHING, tasks: wanted.tasks - tasks };
+        end(() => budget.done(limited, limitedPart(tenant.quotas, unused), epoch));
       },
+      unsure: () => end(() => budget.doneLater(limited)),
     };
   }
 

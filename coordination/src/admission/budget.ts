@@ -97,6 +97,8 @@ export class Budget {
   #waiters: Waiter[] = [];
   #working: Promise<void> | undefined;
   #timer: Timer | undefined;
+  /** Of submissions that may still arrive. */
+  readonly #late = new Set<Timer>();
   readonly #closing = new AbortController();
   #writtenAtMs = Number.NEGATIVE_INFINITY;
   #lastUseMs = Number.NEGATIVE_INFINITY;
@@ -154,10 +156,23 @@ export class Budget {
     this.#lastUseMs = this.#parts.clock.monotonic();
   }
 
+  /** It may be over or not: it is over when its time is. */
+  doneLater(wanted: TaskAmount): void {
+    const timer = this.#parts.clock.setTimer(
+      () => {
+        this.#late.delete(timer);
+        this.done(wanted, NOTHING, this.#epoch);
+      },
+      GOOD_FOR_MS,
+      { keepAlive: false },
+    );
+    this.#late.add(timer);
+  }
+
   /** Gives everything back that is not in use. */
   async close(): Promise<void> {
     this.#closing.abort(closedError("the admission"));
-    this.#timer?.cancel();
+    for (const timer of [this.#timer, ...this.#late]) timer?.cancel();
     await this.#working;
     if (this.#isUnsettled) await this.#exchange().catch(() => undefined);
   }
@@ -381,7 +396,8 @@ export class Budget {
   #tick(): void {
     if (this.#working !== undefined) return;
     const idleForMs = this.#parts.clock.monotonic() - this.#lastUseMs;
-    if (idleForMs < IDLE_MS) this.#arm(IDLE_MS - idleForMs);
+    // Not less than a millisecond: what is less may be nothing beside the time.
+    if (idleForMs < IDLE_MS) this.#arm(Math.max(1, IDLE_MS - idleForMs));
     else if (this.#isUnsettled) this.#work();
     else this.#arm(IDLE_MS);
   }

@@ -1,4 +1,4 @@
-import { type Bus, BusError, openBus, type QueueStats, VirtualClock } from "@busbar/core";
+import { type Bus, type BusError, openBus, type QueueStats, VirtualClock } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { Admission, type TaskAmount, type Tenant, type TenantQuotas } from "../../src/index.ts";
 import { errorOf } from "../support/backends.ts";
