@@ -215,8 +215,17 @@ export class NatsJobQueue implements JobQueue, Owned {
   async purge(queue: string): Promise<number> {
     const state = this.#check(queue);
     await this.#queues.ensureLevel(state, 0);
-    const purged = await this.#context.api.purge(state.stream);
+    const { api, link } = this.#context;
+    const purged = await api.purge(state.stream);
     await this.#ledger.purge("job", queue);
+    if (!link.features.v2_10) {
+      // Servers before 2.10 go on counting what was purged, and leave a pull without an answer for it,
+      // until somebody asks for the consumer's state.
+      await this.#queues.ensureLoaded(state);
+      await Promise.all(
+        state.levels.map((priority) => api.consumerInfo(state.stream, `p${priority}`)),
+      );
+    }
     return purged;
   }
 

@@ -47,6 +47,24 @@ export const queueCases: readonly ConformanceCase[] = [
     },
   },
   {
+    id: "JQ-PURGE-003",
+    title: "A claim after a purge ends when its time is over, whoever purged",
+    contract: "jobs",
+    level: "L1",
+    async run(context) {
+      const { bus, clock } = context;
+      const other = await context.open();
+      for (const purger of [bus, other]) {
+        await enqueueTexts(bus, ["low"]);
+        await enqueueTexts(bus, ["high"], { priority: 9 });
+        checkEqual(await purger.jobs.purge(QUEUE), 2, "the number of purged jobs");
+        const from = clock.monotonic() + 50;
+        checkEqual(await bus.jobs.claim(QUEUE, { workerId: "w", waitMs: 50 }), [], "the jobs");
+        checkAtOnce(context, { from, to: clock.monotonic() }, "the end of the wait");
+      }
+    },
+  },
+  {
     id: "JQ-PURGE-002",
     title: "What workers do with purged jobs has no effect",
     contract: "jobs",
@@ -54,9 +72,11 @@ export const queueCases: readonly ConformanceCase[] = [
     async run(context) {
       const { bus } = context;
       const other = await context.open();
-      await enqueueTexts(bus, ["ack", "nak", "late", "dead", "last", "beat"], { maxAttempts: 1 });
-      const jobs = await claimNow(bus, 6);
-      checkEqual(await other.jobs.purge(QUEUE), 6, "the number of purged jobs");
+      await enqueueTexts(bus, ["ack", "nak", "late", "dead", "last", "beat", "back"], {
+        maxAttempts: 1,
+      });
+      const jobs = await claimNow(bus, 7);
+      checkEqual(await other.jobs.purge(QUEUE), 7, "the number of purged jobs");
       await enqueueTexts(other, ["new"]);
       const settled = await Promise.allSettled([
         jobs[0]?.ack({ confirm: true }),
@@ -65,6 +85,7 @@ export const queueCases: readonly ConformanceCase[] = [
         jobs[3]?.deadLetter("too late"),
         jobs[4]?.ack(),
         jobs[5]?.heartbeat({ leaseMs: 100 }),
+        jobs[6]?.giveBack(),
       ]);
       // Whether the worker is told is left open; what must not happen is that it matters.
       for (const one of settled) {
@@ -191,6 +212,8 @@ export const queueCases: readonly ConformanceCase[] = [
         ["ack", (job) => job.ack({ confirm: true })],
         ["nak", (job) => job.nak({ reason: "old" })],
         ["nak with a delay", (job) => job.nak({ delayMs: 60_000 })],
+        ["giveBack", (job) => job.giveBack()],
+        ["giveBack with a delay", (job) => job.giveBack({ delayMs: 60_000 })],
         ["deadLetter", (job) => job.deadLetter("old")],
         ["heartbeat", (job) => job.heartbeat({ leaseMs: 100 })],
       ];
