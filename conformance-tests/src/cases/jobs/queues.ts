@@ -47,7 +47,7 @@ export const queueCases: readonly ConformanceCase[] = [
     },
   },
   {
-    id: "JQ-PURGE-003",
+    id: "JQ-PURGE-004",
     title: "A claim after a purge ends when its time is over, whoever purged",
     contract: "jobs",
     level: "L1",
