@@ -18,6 +18,24 @@ export {
   type FencedWriter,
 } from "./locks/fenced-bucket.ts";
 export { Permits, type PermitsOptions } from "./permits/permits.ts";
+export type {
+  CatchUp,
+  Schedule,
+  ScheduledTask,
+  ScheduleInput,
+  ScheduleName,
+  ScheduleTimes,
+  TickRefusal,
+} from "./schedules/schedule.ts";
+export {
+  type ListSchedulesOptions,
+  type RunSchedulesOptions,
+  type SchedulePage,
+  Schedules,
+  type SchedulesParts,
+  type TickLeader,
+} from "./schedules/schedules.ts";
+export type { TickOutcome } from "./schedules/tick.ts";
 export {
   DiscardTask,
   RetryTask,
