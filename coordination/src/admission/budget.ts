@@ -12,7 +12,8 @@ import {
   type Refusal,
 } from "./quota.ts";
 import { type Levels, Reckoning } from "./reckoning.ts";
-import { dayOf, type Holding, type usageBucket, type UsageRecord } from "./usage-record.ts";
+import { Rivals } from "./rivals.ts";
+import { dayOf, type usageBucket, type UsageRecord } from "./usage-record.ts";
 
 /** What all budgets of a process share. */
 export interface BudgetParts {
@@ -53,16 +54,14 @@ interface Plan {
 }
 
 /** Budget that nobody used for so long goes back. */
-export const IDLE_MS = 200;
+const IDLE_MS = 200;
 /** A submission waits so long for budget that others hold and may not need. */
-export const PATIENCE_MS = 500;
+const PATIENCE_MS = 500;
 /** For how long a process that submits steadily reserves. */
 const AHEAD_MS = 1_000;
 /** At most this part of what is left is reserved for what may come. */
 const AHEAD_PART = 1 / 8;
-/** A reservation that its holder did not renew for so long is seen as void by others. */
-export const VOID_AFTER_MS = 30_000;
-/** Its holder uses it for so long, by its own clock. */
+/** What is reserved is used for so long after it was written; others see it as void later. */
 const GOOD_FOR_MS = 15_000;
 const RENEWED_EVERY_MS = 5_000;
 const ATTEMPTS = 64;
@@ -92,8 +91,7 @@ export class Budget {
   #goodUntilMs = Number.NEGATIVE_INFINITY;
   /** The record as it was last seen, as long as nothing speaks against it. */
   #record: { readonly value: UsageRecord | undefined; readonly revision: number } | undefined;
-  /** What the others hold, and since when it is the same. */
-  readonly #seen = new Map<string, { readonly stamp: number; readonly sinceMs: number }>();
+  readonly #rivals: Rivals;
   #waiters: Waiter[] = [];
   #working: Promise<void> | undefined;
   #timer: Timer | undefined;
@@ -111,6 +109,7 @@ export class Budget {
     this.#tenant = tenant;
     this.#key = key;
     this.#parts = parts;
+    this.#rivals = new Rivals(parts.holder, parts.clock);
   }
 
   /** Whether nothing would be lost without it. */
@@ -267,7 +266,7 @@ export class Budget {
     const own = value?.holders[this.#parts.holder];
     if (own !== undefined && own.stamp === this.#unsure?.stamp) this.#reserved = this.#unsure;
     else if ((own?.stamp ?? 0) !== this.#reserved.stamp) this.#lose();
-    this.#look(value?.holders ?? {});
+    this.#rivals.look(value?.holders ?? {});
     return this.#record;
   }
 
@@ -276,23 +275,6 @@ export class Budget {
     const { stamp, day } = this.#reserved;
     this.#reserved = { stamp, day, amount: this.#inFlight, usedBefore: this.#used };
     this.#epoch += 1;
-  }
-
-  #look(holders: UsageRecord["holders"]): void {
-    const nowMs = this.#parts.clock.monotonic();
-    for (const name of this.#seen.keys()) if (!(name in holders)) this.#seen.delete(name);
-    for (const [name, { stamp }] of Object.entries(holders)) {
-      if (this.#seen.get(name)?.stamp !== stamp) this.#seen.set(name, { stamp, sinceMs: nowMs });
-    }
-  }
-
-  /** What the others hold, without those that are silent. */
-  #others(holders: UsageRecord["holders"]): UsageRecord["holders"] {
-    const sinceMs = this.#parts.clock.monotonic() - VOID_AFTER_MS;
-    const isAlive = ([name]: readonly [string, Holding]): boolean =>
-      name !== this.#parts.holder &&
-      (this.#seen.get(name)?.sinceMs ?? Number.POSITIVE_INFINITY) > sinceMs;
-    return Object.fromEntries(Object.entries(holders).filter(isAlive));
   }
 
   #plan(
@@ -309,7 +291,7 @@ export class Budget {
       levels,
       nowMs: Math.floor(clock.now()),
       own: minus(amount, minus(used, usedBefore)),
-      others: this.#others(record?.holders ?? {}),
+      others: this.#rivals.of(record?.holders ?? {}),
     });
     reckoning.giveBack(this.spare, day);
     if (reckoning.day !== day) this.#epoch += 1;
