@@ -1,82 +1,7 @@
-import {
-  type Bus,
-  type BusError,
-  openBus,
-  type QueueStats,
-  seededRandom,
-  VirtualClock,
-} from "@busbar/core";
-import { simulate, type SimProcess } from "@busbar/bus-memory";
+import { type BusError, VirtualClock } from "@busbar/core";
 import { describe, expect, it } from "vitest";
-import { Admission, type TaskAmount, type Tenant, type TenantQuotas } from "../../src/index.ts";
 import { errorOf } from "../support/backends.ts";
-import { counting, DEFAULT_QUOTAS, tenantWith } from "./support.ts";
-
-const MIDNIGHT_MS = Date.UTC(2026, 10, 22);
-const NOON_MS = MIDNIGHT_MS - 12 * 3_600_000;
-
-/** A server in virtual time, with what its admissions count. */
-class Shop {
-  readonly clock: VirtualClock;
-  readonly bus: Bus;
-  /** What waits, and what of it waits for its time. */
-  ready = 0;
-  delayed = 0;
-  leased = 0;
-  stored = 0;
-  readonly calls: Record<string, number> = {};
-  #seed = 0;
-
-  private constructor(clock: VirtualClock, bus: Bus) {
-    this.clock = clock;
-    this.bus = counting(bus, this.calls);
-  }
-
-  static async open(startAtMs = NOON_MS): Promise<Shop> {
-    const clock = new VirtualClock({ startAtMs });
-    return new Shop(clock, await openBus({ backend: "memory", clock }));
-  }
-
-  admission({ bus, clock }: Pick<AdmissionParts, "bus" | "clock"> = this): Admission {
-    const random = seededRandom((this.#seed += 1));
-    const stats = async (): Promise<QueueStats> => {
-      const { ready, delayed, leased } = this;
-      return { ready, delayed, leased, dead: 0, paused: false };
-    };
-    const storedBytes = async (): Promise<number> => this.stored;
-    return new Admission({ bus, queue: "q", clock, random, stats, storedBytes });
-  }
-
-  /** Admits, enqueues, and tells. */
-  async submit(admission: Admission, tenant: Tenant, wanted: Partial<TaskAmount> = {}) {
-    const { tasks = 1, scheduled = 0, bytes = 0 } = wanted;
-    const grant = await admission.admit(tenant, { tasks, scheduled, bytes });
-    this.ready += tasks - scheduled;
-    this.delayed += scheduled;
-    this.stored += bytes;
-    grant.done();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.clock.autoAdvance(this.bus.close());
-  }
-}
-
-/** `count` submissions, one after the other. */
-async function submitMany(
-  shop: Shop,
-  admission: Admission,
-  tenant: Tenant,
-  count: number,
-): Promise<void> {
-  for (let index = 0; index < count; index++) await shop.submit(admission, tenant);
-}
-
-const ONE: TaskAmount = { tasks: 1, scheduled: 0, bytes: 0 };
-
-/** A tenant with these quotas alone. */
-const only = (quotas: Partial<TenantQuotas>, revision?: number): Tenant =>
-  tenantWith(quotas, revision);
+import { DEFAULT_QUOTAS, MIDNIGHT_MS, ONE, only, Shop, submitMany, tenantWith } from "./support.ts";
 
 describe("a quota", () => {
   it("S7: of 10 admits 5 and refuses 20", async () => {
@@ -305,77 +230,6 @@ describe("what was not used", () => {
   });
 });
 
-describe("several processes", () => {
-  it("share a quota to the last task, one after the other", async () => {
-    for (const limit of ["perMinute", "perDay", "queued"] as const) {
-      await using shop = await Shop.open();
-      const [a, b] = [shop.admission(), shop.admission()];
-      const tenant = only({ [limit]: 100 });
-      await submitMany(shop, a, tenant, 50);
-      await shop.clock.autoAdvance(submitMany(shop, b, tenant, 50));
-      for (const admission of [a, b]) {
-        const refused = await shop.clock.autoAdvance(errorOf(shop.submit(admission, tenant)));
-        expect(refused).toMatchObject({ details: { limit, allowed: 100 } });
-      }
-      expect(shop.ready).toBe(100);
-    }
-  });
-
-  it("give back what they do not use, after a moment and when they close", async () => {
-    await using shop = await Shop.open();
-    const tenant = only({ perDay: 1_000 });
-    const [a, b] = [shop.admission(), shop.admission()];
-    await submitMany(shop, a, tenant, 40);
-    expect((await b.usage(tenant)).perDay.used).toBeGreaterThan(40);
-    expect((await a.usage(tenant)).perDay.used).toBe(40);
-    await shop.clock.advance(200);
-    expect((await b.usage(tenant)).perDay.used).toBe(40);
-    await submitMany(shop, a, tenant, 40);
-    await a.close();
-    expect((await b.usage(tenant)).perDay.used).toBe(80);
-    expect(shop.clock.pendingTimers).toBe(0);
-    expect(await errorOf(a.admit(tenant, ONE))).toMatchObject({ code: "CLOSED" });
-  });
-
-  it("get what one that was killed had reserved after 30 s, and it does not use it any more", async () => {
-    await simulate({ seed: 1, drain: false }, async (world) => {
-      let waiting = 0;
-      const stats = async () => ({ ready: waiting, delayed: 0, leased: 0, dead: 0, paused: false });
-      const tenant = only({ queued: 100 });
-      const admissionOf = ({ bus, clock, name }: SimProcess): Admission => {
-        const random = seededRandom(name.length);
-        return new Admission({ bus, queue: "q", clock, random, stats, storedBytes: async () => 0 });
-      };
-      const submit = async (admission: Admission): Promise<void> => {
-        const grant = await admission.admit(tenant, ONE);
-        waiting += 1;
-        grant.done();
-      };
-      const [still, other] = [world.process("still"), world.process("other")];
-      const [a, b] = [admissionOf(still), admissionOf(other)];
-      for (let index = 0; index < 40; index++) await submit(a);
-      still.pause();
-      await submit(b);
-      const fill = async (): Promise<number> => {
-        for (;;) {
-          try {
-            await submit(b);
-          } catch {
-            return waiting;
-          }
-        }
-      };
-      const before = await fill();
-      expect(before).toBeGreaterThan(80);
-      expect(before).toBeLessThan(100);
-      await world.sleep(31_000);
-      expect(await fill()).toBe(100);
-      still.resume();
-      expect(await errorOf(submit(a))).toMatchObject({ details: { limit: "queued", used: 100 } });
-    });
-  });
-});
-
 describe("the usage", () => {
   it("can be read at any time, also of a suspended tenant", async () => {
     await using shop = await Shop.open();
@@ -443,40 +297,5 @@ describe("a changed quota", () => {
     expect(await errorOf(shop.submit(admission, only({ perDay: 51 }, 3)))).toMatchObject({
       details: { used: 51 },
     });
-  });
-});
-
-describe("the cost", () => {
-  it("is far less than a write a submission at thousands a second", async () => {
-    await using shop = await Shop.open();
-    const admission = shop.admission();
-    const tenant = only({ perMinute: 1_000_000, perDay: 1_000_000, queued: 1_000_000 });
-    for (let index = 0; index < 20_000; index++) {
-      await shop.submit(admission, tenant);
-      if (index % 4 === 0) await shop.clock.advance(1);
-    }
-    console.log(`20,000 submissions at 4,000 a second: ${JSON.stringify(shop.calls)}`);
-    expect(shop.calls["cas"]).toBeLessThan(50);
-    expect(shop.calls["get"]).toBeLessThan(50);
-  });
-
-  it("is one write for all that come together", async () => {
-    await using shop = await Shop.open();
-    const admission = shop.admission();
-    const tenant = only({ perDay: 1_000 });
-    await Promise.all(Array.from({ length: 500 }, () => shop.submit(admission, tenant)));
-    expect(shop.calls["cas"]).toBeLessThanOrEqual(3);
-  });
-
-  it("is nothing when nobody submits, and no timer stays", async () => {
-    await using shop = await Shop.open();
-    const before = shop.clock.pendingTimers;
-    const admission = shop.admission();
-    await submitMany(shop, admission, only({ perDay: 1_000, queued: 100 }), 50);
-    await shop.clock.advance(1_000);
-    const calls = { ...shop.calls };
-    await shop.clock.advance(3_600_000);
-    expect(shop.calls).toEqual(calls);
-    expect(shop.clock.pendingTimers).toBe(before);
   });
 });

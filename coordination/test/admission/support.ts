@@ -1,5 +1,11 @@
-import type { Bus } from "@busbar/core";
-import type { Tenant, TenantQuotas } from "../../src/index.ts";
+import { type Bus, openBus, type QueueStats, seededRandom, VirtualClock } from "@busbar/core";
+import {
+  Admission,
+  type AdmissionParts,
+  type TaskAmount,
+  type Tenant,
+  type TenantQuotas,
+} from "../../src/index.ts";
 
 /** What a tenant is registered with. */
 export const DEFAULT_QUOTAS: TenantQuotas = {
@@ -61,3 +67,69 @@ export function counting(bus: Bus, calls: Record<string, number>): Bus {
     },
   });
 }
+
+export const MIDNIGHT_MS = Date.UTC(2026, 10, 22);
+const NOON_MS = MIDNIGHT_MS - 12 * 3_600_000;
+
+/** A server in virtual time, with what its admissions count. */
+export class Shop {
+  readonly clock: VirtualClock;
+  readonly bus: Bus;
+  /** What waits, and what of it waits for its time. */
+  ready = 0;
+  delayed = 0;
+  leased = 0;
+  stored = 0;
+  readonly calls: Record<string, number> = {};
+  #seed = 0;
+
+  private constructor(clock: VirtualClock, bus: Bus) {
+    this.clock = clock;
+    this.bus = counting(bus, this.calls);
+  }
+
+  static async open(startAtMs = NOON_MS): Promise<Shop> {
+    const clock = new VirtualClock({ startAtMs });
+    return new Shop(clock, await openBus({ backend: "memory", clock }));
+  }
+
+  admission({ bus, clock }: Pick<AdmissionParts, "bus" | "clock"> = this): Admission {
+    const random = seededRandom((this.#seed += 1));
+    const stats = async (): Promise<QueueStats> => {
+      const { ready, delayed, leased } = this;
+      return { ready, delayed, leased, dead: 0, paused: false };
+    };
+    const storedBytes = async (): Promise<number> => this.stored;
+    return new Admission({ bus, queue: "q", clock, random, stats, storedBytes });
+  }
+
+  /** Admits, enqueues, and tells. */
+  async submit(admission: Admission, tenant: Tenant, wanted: Partial<TaskAmount> = {}) {
+    const { tasks = 1, scheduled = 0, bytes = 0 } = wanted;
+    const grant = await admission.admit(tenant, { tasks, scheduled, bytes });
+    this.ready += tasks - scheduled;
+    this.delayed += scheduled;
+    this.stored += bytes;
+    grant.done();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.clock.autoAdvance(this.bus.close());
+  }
+}
+
+/** `count` submissions, one after the other. */
+export async function submitMany(
+  shop: Shop,
+  admission: Admission,
+  tenant: Tenant,
+  count: number,
+): Promise<void> {
+  for (let index = 0; index < count; index++) await shop.submit(admission, tenant);
+}
+
+export const ONE: TaskAmount = { tasks: 1, scheduled: 0, bytes: 0 };
+
+/** A tenant with these quotas alone. */
+export const only = (quotas: Partial<TenantQuotas>, revision?: number): Tenant =>
+  tenantWith(quotas, revision);

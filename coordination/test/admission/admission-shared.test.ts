@@ -1,0 +1,113 @@
+import { simulate, type SimProcess } from "@busbar/bus-memory";
+import { seededRandom } from "@busbar/core";
+import { describe, expect, it } from "vitest";
+import { Admission } from "../../src/index.ts";
+import { errorOf } from "../support/backends.ts";
+import { ONE, only, Shop, submitMany } from "./support.ts";
+
+describe("several processes", () => {
+  it("share a quota to the last task, one after the other", async () => {
+    for (const limit of ["perMinute", "perDay", "queued"] as const) {
+      await using shop = await Shop.open();
+      const [a, b] = [shop.admission(), shop.admission()];
+      const tenant = only({ [limit]: 100 });
+      await submitMany(shop, a, tenant, 50);
+      await shop.clock.autoAdvance(submitMany(shop, b, tenant, 50));
+      for (const admission of [a, b]) {
+        const refused = await shop.clock.autoAdvance(errorOf(shop.submit(admission, tenant)));
+        expect(refused).toMatchObject({ details: { limit, allowed: 100 } });
+      }
+      expect(shop.ready).toBe(100);
+    }
+  });
+
+  it("give back what they do not use, after a moment and when they close", async () => {
+    await using shop = await Shop.open();
+    const tenant = only({ perDay: 1_000 });
+    const [a, b] = [shop.admission(), shop.admission()];
+    await submitMany(shop, a, tenant, 40);
+    expect((await b.usage(tenant)).perDay.used).toBeGreaterThan(40);
+    expect((await a.usage(tenant)).perDay.used).toBe(40);
+    await shop.clock.advance(200);
+    expect((await b.usage(tenant)).perDay.used).toBe(40);
+    await submitMany(shop, a, tenant, 40);
+    await a.close();
+    expect((await b.usage(tenant)).perDay.used).toBe(80);
+    expect(shop.clock.pendingTimers).toBe(0);
+    expect(await errorOf(a.admit(tenant, ONE))).toMatchObject({ code: "CLOSED" });
+  });
+
+  it("get what one that was killed had reserved after 30 s, and it does not use it any more", async () => {
+    await simulate({ seed: 1, drain: false }, async (world) => {
+      let waiting = 0;
+      const stats = async () => ({ ready: waiting, delayed: 0, leased: 0, dead: 0, paused: false });
+      const tenant = only({ queued: 100 });
+      let seed = 0;
+      const admissionOf = ({ bus, clock }: SimProcess): Admission => {
+        const random = seededRandom((seed += 1));
+        return new Admission({ bus, queue: "q", clock, random, stats, storedBytes: async () => 0 });
+      };
+      const submit = async (admission: Admission): Promise<void> => {
+        const grant = await admission.admit(tenant, ONE);
+        waiting += 1;
+        grant.done();
+      };
+      const [still, other] = [world.process("still"), world.process("other")];
+      const [a, b] = [admissionOf(still), admissionOf(other)];
+      for (let index = 0; index < 40; index++) await submit(a);
+      still.pause();
+      await submit(b);
+      const fill = async (): Promise<number> => {
+        for (;;) {
+          try {
+            await submit(b);
+          } catch {
+            return waiting;
+          }
+        }
+      };
+      const before = await fill();
+      expect(before).toBeGreaterThan(80);
+      expect(before).toBeLessThan(100);
+      await world.sleep(31_000);
+      expect(await fill()).toBe(100);
+      still.resume();
+      expect(await errorOf(submit(a))).toMatchObject({ details: { limit: "queued", used: 100 } });
+    });
+  });
+});
+
+describe("the cost", () => {
+  it("is far less than a write a submission at thousands a second", async () => {
+    await using shop = await Shop.open();
+    const admission = shop.admission();
+    const tenant = only({ perMinute: 1_000_000, perDay: 1_000_000, queued: 1_000_000 });
+    for (let index = 0; index < 20_000; index++) {
+      await shop.submit(admission, tenant);
+      if (index % 4 === 0) await shop.clock.advance(1);
+    }
+    console.log(`20,000 submissions at 4,000 a second: ${JSON.stringify(shop.calls)}`);
+    expect(shop.calls["cas"]).toBeLessThan(50);
+    expect(shop.calls["get"]).toBeLessThan(50);
+  });
+
+  it("is one write for all that come together", async () => {
+    await using shop = await Shop.open();
+    const admission = shop.admission();
+    const tenant = only({ perDay: 1_000 });
+    await Promise.all(Array.from({ length: 500 }, () => shop.submit(admission, tenant)));
+    expect(shop.calls["cas"]).toBeLessThanOrEqual(3);
+  });
+
+  it("is nothing when nobody submits, and no timer stays", async () => {
+    await using shop = await Shop.open();
+    const before = shop.clock.pendingTimers;
+    const admission = shop.admission();
+    await submitMany(shop, admission, only({ perDay: 1_000, queued: 100 }), 50);
+    await shop.clock.advance(1_000);
+    const calls = { ...shop.calls };
+    await shop.clock.advance(3_600_000);
+    expect(shop.calls).toEqual(calls);
+    expect(shop.clock.pendingTimers).toBe(before);
+  });
+});
