@@ -17,6 +17,14 @@ export {
   type FencedEntry,
   type FencedWriter,
 } from "./locks/fenced-bucket.ts";
+export { Lock } from "./locks/lock.ts";
+export {
+  type AcquireOptions,
+  type LockHolder,
+  type LockOptions,
+  Locks,
+  type LocksOptions,
+} from "./locks/locks.ts";
 export { Permits, type PermitsOptions } from "./permits/permits.ts";
 export type {
   CatchUp,

@@ -7,6 +7,7 @@ import {
   systemRandom,
 } from "@busbar/core";
 import { checkDuration, checkKey, checkName } from "@busbar/core/adapter";
+import { GIVEN_UP_AFTER, RENEWED_EVERY } from "../locks/kept-lease.ts";
 
 /** Options of a {@link LeaderElection}. */
 export interface LeaderElectionOptions {
@@ -58,8 +59,18 @@ export function resolveElectionOptions(options: LeaderElectionOptions): Resolved
   checkName("bucket", bucket);
   checkCandidate(candidateId);
   const ttlMs = checkDuration("ttlMs", options.ttlMs ?? 15_000, 200, 86_400_000);
-  const stepDownMs = checkDuration("stepDownMs", options.stepDownMs ?? (ttlMs * 2) / 3, 100, ttlMs);
-  const renewEveryMs = checkDuration("renewEveryMs", options.renewEveryMs ?? ttlMs / 5, 10, ttlMs);
+  const stepDownMs = checkDuration(
+    "stepDownMs",
+    options.stepDownMs ?? ttlMs * GIVEN_UP_AFTER,
+    100,
+    ttlMs,
+  );
+  const renewEveryMs = checkDuration(
+    "renewEveryMs",
+    options.renewEveryMs ?? ttlMs * RENEWED_EVERY,
+    10,
+    ttlMs,
+  );
   const handOverMs = options.handOverMs ?? Math.min(ttlMs, 2_000);
   checkDuration("handOverMs", handOverMs, 10, ttlMs);
   if (stepDownMs > 0.9 * ttlMs) {

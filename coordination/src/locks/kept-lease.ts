@@ -1,15 +1,19 @@
 import { type Clock, BusError, type Lease, type Timer } from "@busbar/core";
 import { leaseMarginMs } from "@busbar/core/adapter";
 
+/** How often a lease is renewed, and when it is given up, in parts of its TTL, where nobody says otherwise. */
+export const RENEWED_EVERY: number = 1 / 5;
+export const GIVEN_UP_AFTER: number = 2 / 3;
+
 /** How a {@link KeptLease} keeps its lease. */
 export interface KeptLeaseOptions {
   /** The TTL that the lease was taken with. */
   readonly ttlMs: number;
-  /** From one renewal to the next. */
-  readonly renewEveryMs: number;
-  /** It counts as lost when no renewal was confirmed for so long. */
-  readonly giveUpMs: number;
   readonly clock: Clock;
+  /** From one renewal to the next. */
+  readonly renewEveryMs?: number;
+  /** It counts as lost when no renewal was confirmed for so long. */
+  readonly giveUpMs?: number;
 }
 
 /**
@@ -25,7 +29,7 @@ export interface KeptLeaseOptions {
 export class KeptLease {
   readonly fence: number;
   readonly #lease: Lease;
-  readonly #options: KeptLeaseOptions;
+  readonly #options: Required<KeptLeaseOptions>;
   readonly #lost = new AbortController();
   #deadline = 0;
   #isReleased = false;
@@ -35,7 +39,12 @@ export class KeptLease {
   constructor(lease: Lease, options: KeptLeaseOptions) {
     this.fence = lease.fence;
     this.#lease = lease;
-    this.#options = options;
+    const { ttlMs } = options;
+    this.#options = {
+      renewEveryMs: ttlMs * RENEWED_EVERY,
+      giveUpMs: ttlMs * GIVEN_UP_AFTER,
+      ...options,
+    };
     lease.lost.addEventListener("abort", () => this.#lose(lease.lost.reason), { once: true });
     this.#confirmed();
     this.#renewLater();
