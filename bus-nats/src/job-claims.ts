@@ -1,5 +1,5 @@
 import { BusError, type ClaimedJob } from "@busbar/core";
-import { DEFAULT_JOB_LEASE_MS, type ResolvedClaimOptions } from "@busbar/core/adapter";
+import { DEFAULT_JOB_LEASE_MS, type ResolvedClaimOptions, within } from "@busbar/core/adapter";
 import type { Msg } from "@nats-io/transport-node";
 import { leaseVerb, NatsClaimedJob } from "./claimed-job.ts";
 import type { NatsContext } from "./context.ts";
@@ -23,6 +23,8 @@ import { Puller, WaitingPull } from "./wire/pull.ts";
 const MAX_PULL_WAIT_MS = 30_000;
 /** A default lease is trusted without asking again if the pull took no longer than this. */
 const FRESH_MS = 1_000;
+/** How long the end of the bus waits for the ends of claims. */
+const LAST_CLAIMS_MS = 500;
 /** How long the end of a waiting pull may be under way. */
 const PULL_GRACE_MS = 250;
 /** Pause after a wait that ended at once, such as while JetStream starts. */
@@ -52,6 +54,7 @@ export class JobClaims {
   readonly #queues: Queues;
   readonly #tools: JobTools;
   readonly #puller: Puller;
+  readonly #underWay = new Set<Promise<unknown>>();
 
   constructor(context: NatsContext, queues: Queues, tools: JobTools) {
     this.#context = context;
@@ -66,6 +69,16 @@ export class JobClaims {
 
   /** Implements `JobQueue.claim`. */
   async claim(queue: string, options: ResolvedClaimOptions): Promise<ClaimedJob[]> {
+    const claiming = this.#claim(queue, options);
+    this.#underWay.add(claiming);
+    try {
+      return await claiming;
+    } finally {
+      this.#underWay.delete(claiming);
+    }
+  }
+
+  async #claim(queue: string, options: ResolvedClaimOptions): Promise<ClaimedJob[]> {
     const { clock } = this.#context.link;
     const state = this.#queues.get(queue);
     let deadline = clock.monotonic() + options.waitMs;
@@ -126,8 +139,12 @@ export class JobClaims {
     this.#puller.abandon(stream);
   }
 
-  /** Ends the waits. */
-  close(): void {
+  /**
+   * Ends the pulls, after the claims that the end of the bus has woken: a pull that is left to the server
+   * may take the next job with it (see `forgetStalePulls`).
+   */
+  async close(): Promise<void> {
+    await within(this.#context.link.clock, Promise.allSettled(this.#underWay), LAST_CLAIMS_MS);
     this.#puller.close();
   }
 

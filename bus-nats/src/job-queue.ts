@@ -147,15 +147,16 @@ export class NatsJobQueue implements JobQueue, Owned {
   }
 
   async remove(queue: string, id: string): Promise<boolean> {
-    const { stream } = this.#check(queue);
+    const state = this.#check(queue);
     const sequence = jobNumber(id);
     if (sequence === undefined) return false;
-    const removed = await this.#context.api.deleteMessage(stream, sequence);
+    const removed = await this.#context.api.deleteMessage(state.stream, sequence);
     const [entry, dead] = await Promise.all([
       this.#ledger.read("job", queue, sequence),
       this.deadLetters.get(queue, id),
     ]);
     if (entry) await this.#ledger.remove(entry);
+    if (removed) await this.#recount(state);
     return removed && !dead;
   }
 
@@ -215,17 +216,9 @@ export class NatsJobQueue implements JobQueue, Owned {
   async purge(queue: string): Promise<number> {
     const state = this.#check(queue);
     await this.#queues.ensureLevel(state, 0);
-    const { api, link } = this.#context;
-    const purged = await api.purge(state.stream);
+    const purged = await this.#context.api.purge(state.stream);
     await this.#ledger.purge("job", queue);
-    if (!link.features.v2_10) {
-      // Servers before 2.10 go on counting what was purged, and leave a pull without an answer for it,
-      // until somebody asks for the consumer's state.
-      await this.#queues.ensureLoaded(state);
-      await Promise.all(
-        state.levels.map((priority) => api.consumerInfo(state.stream, `p${priority}`)),
-      );
-    }
+    await this.#recount(state);
     return purged;
   }
 
@@ -240,7 +233,7 @@ export class NatsJobQueue implements JobQueue, Owned {
   /** Waits for the jobs in hand; waiting claims end by the signal of the lifecycle. */
   async stop(drainMs: number): Promise<CloseReport> {
     const abandoned = await this.#held.drain(drainMs);
-    this.#claims.close();
+    await this.#claims.close();
     this.#queues.close();
     return { abandoned };
   }
@@ -249,6 +242,19 @@ export class NatsJobQueue implements JobQueue, Owned {
     this.#context.lifecycle.checkOpen();
     checkName("queue", queue);
     return this.#queues.get(queue);
+  }
+
+  /**
+   * Servers before 2.10 go on counting what was taken out of a stream, and leave a pull without an
+   * answer for it, until somebody asks for the consumer's state.
+   */
+  async #recount(state: QueueState): Promise<void> {
+    const { api, link } = this.#context;
+    if (link.features.v2_10) return;
+    await this.#queues.ensureLoaded(state);
+    await Promise.all(
+      state.levels.map((priority) => api.consumerInfo(state.stream, `p${priority}`)),
+    );
   }
 
   #resolve(queue: string, job: Job): ResolvedJob {
