@@ -1,5 +1,5 @@
 import { simulate, type SimProcess } from "@busbar/bus-memory";
-import { seededRandom } from "@busbar/core";
+import { type Bus, BusError, seededRandom } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { Admission } from "../../src/index.ts";
 import { errorOf } from "../support/backends.ts";
@@ -74,6 +74,94 @@ describe("several processes", () => {
       still.resume();
       expect(await errorOf(submit(a))).toMatchObject({ details: { limit: "queued", used: 100 } });
     });
+  });
+});
+
+describe("a write of unknown outcome", () => {
+  /** A network that once loses the answer to a compare-and-set, or holds the request back. */
+  function unreliable(shop: Shop) {
+    const network: { fault?: "lostAnswer" | "late"; late?: () => Promise<unknown> } = {};
+    const kv = new Proxy(shop.bus.kv, {
+      get: (target, name) => {
+        const method = Reflect.get(target, name) as (...args: unknown[]) => Promise<unknown>;
+        return async (...args: unknown[]) => {
+          const { fault } = network;
+          if (name !== "cas" || fault === undefined) return method.apply(target, args);
+          delete network.fault;
+          if (fault === "lostAnswer") await method.apply(target, args);
+          else network.late = () => method.apply(target, args);
+          throw new BusError("TIMEOUT", "no answer");
+        };
+      },
+    });
+    const bus = { ...shop.bus, kv } as Bus;
+    return { network, admission: shop.admission({ bus, clock: shop.clock }) };
+  }
+
+  it("that was done takes nothing for good", async () => {
+    await using shop = await Shop.open();
+    const { network, admission } = unreliable(shop);
+    const tenant = only({ perDay: 10 });
+    network.fault = "lostAnswer";
+    const error = await errorOf(admission.admit(tenant, { ...ONE, tasks: 10 }));
+    expect(error).toMatchObject({ code: "TIMEOUT" });
+    await submitMany(shop, admission, tenant, 10);
+    expect(await errorOf(admission.admit(tenant, ONE))).toMatchObject({ details: { used: 10 } });
+  });
+
+  it("that was done and not asked for again is given back by itself", async () => {
+    await using shop = await Shop.open();
+    const { network, admission } = unreliable(shop);
+    const tenant = only({ perDay: 10 });
+    network.fault = "lostAnswer";
+    await errorOf(admission.admit(tenant, { ...ONE, tasks: 10 }));
+    await shop.clock.advance(6_000);
+    expect((await shop.admission().usage(tenant)).perDay.used).toBe(0);
+    expect(shop.clock.pendingTimers).toBe(0);
+  });
+
+  it("that gave back gives back once", async () => {
+    await using shop = await Shop.open();
+    const { network, admission } = unreliable(shop);
+    const tenant = only({ perDay: 1_000, perMinute: 1_000 });
+    await submitMany(shop, admission, tenant, 40);
+    const before = (await shop.admission().usage(tenant)).perDay.used;
+    expect(before).toBeGreaterThan(40);
+    network.fault = "lostAnswer";
+    await shop.clock.advance(20_000);
+    expect((await shop.admission().usage(tenant)).perDay.used).toBe(40);
+  });
+
+  it("that arrives late does not count beside what was done instead", async () => {
+    for (const next of ["submit", "wait"]) {
+      await using shop = await Shop.open();
+      const { network, admission } = unreliable(shop);
+      const tenant = only({ perDay: 100 });
+      await submitMany(shop, admission, tenant, 40);
+      network.fault = "late";
+      // It needs more than is reserved.
+      const error = await errorOf(admission.admit(tenant, { ...ONE, tasks: 50 }));
+      expect(error).toMatchObject({ code: "TIMEOUT" });
+      if (next === "submit") await shop.submit(admission, tenant);
+      else await shop.clock.advance(20_000);
+      expect(await errorOf(network.late?.() ?? Promise.resolve())).toMatchObject({
+        code: "CONFLICT",
+      });
+      await shop.clock.advance(1_000);
+      const used = next === "submit" ? 41 : 40;
+      expect((await shop.admission().usage(tenant)).perDay.used).toBe(used);
+    }
+  });
+
+  it("that arrives late, after nothing, makes nobody go over", async () => {
+    await using shop = await Shop.open();
+    const { network, admission } = unreliable(shop);
+    const tenant = only({ perDay: 10 });
+    network.fault = "late";
+    await errorOf(admission.admit(tenant, { ...ONE, tasks: 4 }));
+    await network.late?.();
+    await submitMany(shop, admission, tenant, 10);
+    expect(await errorOf(admission.admit(tenant, ONE))).toMatchObject({ details: { used: 10 } });
   });
 });
 
