@@ -7,7 +7,7 @@ import {
   TenantRegistry,
 } from "../../src/index.ts";
 import { errorOf, newNamespace, onEachBackend } from "../support/backends.ts";
-import { submittedIn } from "./submitted-in.ts";
+import { overriding, submittedIn } from "./support.ts";
 
 const cleanups: (() => Promise<unknown>)[] = [];
 
@@ -120,6 +120,32 @@ await onEachBackend((openOn) => {
       await put("a", "another");
       expect(await errorOf(put("a", "one-too-many"))).toMatchObject({ code: "LIMIT_EXCEEDED" });
       await put("b", "s");
+    });
+
+    it("count while they are made, and no more once they are deleted", async () => {
+      const { bus, tenants, queue, schedules, put } = await onServer({ scheduled: 1 });
+      let go = (): void => undefined;
+      const gone = new Promise<void>((resolve) => {
+        go = resolve;
+      });
+      // A network that holds the write of a schedule back.
+      let isHeld = false;
+      const kv = overriding(bus.kv, {
+        cas: async (bucket, ...rest) => {
+          isHeld ||= bucket === "schedules";
+          if (bucket === "schedules") await gone;
+          return bus.kv.cas(bucket, ...rest);
+        },
+      });
+      const slow = new Schedules({ bus: overriding(bus, { kv }), queue, tenants });
+      const making = slow.put({ tenant: "a", id: "slow", task, times: { everyMs: HOUR_MS } });
+      await expect.poll(() => isHeld).toBe(true);
+      expect(await errorOf(put("a", "quick"))).toMatchObject({ details: { used: 1, allowed: 1 } });
+      go();
+      await making;
+      expect(await errorOf(put("a", "quick"))).toMatchObject({ details: { used: 1, allowed: 1 } });
+      await schedules.delete({ tenant: "a", id: "slow" });
+      await put("a", "quick");
     });
 
     it("go with their tenant", async () => {

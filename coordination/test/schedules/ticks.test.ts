@@ -12,7 +12,7 @@ import {
 } from "../../src/index.ts";
 import { laneQueue } from "../../src/tasks/lanes.ts";
 import { errorOf } from "../support/backends.ts";
-import { submittedIn } from "./submitted-in.ts";
+import { overriding, submittedIn } from "./support.ts";
 
 const cleanups: (() => Promise<unknown>)[] = [];
 
@@ -322,17 +322,6 @@ describe("a change that comes while a tick is written down", () => {
     expect((await schedules.get(name))?.paused).toBe(change === "pause" ? true : undefined);
   });
 });
-
-/** The same object, with some members of its own. */
-function overriding<Target extends object>(target: Target, members: Partial<Target>): Target {
-  return new Proxy(target, {
-    get: (_target, name) => {
-      if (Object.hasOwn(members, name)) return Reflect.get(members, name) as unknown;
-      const member: unknown = Reflect.get(target, name);
-      return typeof member === "function" ? (member.bind(target) as unknown) : member;
-    },
-  });
-}
 
 describe("several that tick at once", () => {
   it("submit each tick once", async () => {
