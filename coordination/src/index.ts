@@ -25,6 +25,16 @@ export {
   Locks,
   type LocksOptions,
 } from "./locks/locks.ts";
+export { Member } from "./membership/member.ts";
+export { Membership } from "./membership/membership.ts";
+export type { MembershipOptions } from "./membership/membership-options.ts";
+export type {
+  ClusterNode,
+  ClusterSummary,
+  NodeChange,
+  NodeInput,
+  NodeStatus,
+} from "./membership/node.ts";
 export { Permits, type PermitsOptions } from "./permits/permits.ts";
 export type {
   CatchUp,

@@ -46,6 +46,7 @@ export class LeaderElection {
   readonly #options: ResolvedElectionOptions;
   readonly #records: TypedBucket<ReturnType<typeof electionBucket>["schema"]>;
   #ready: Promise<void> | undefined;
+  #current: Leadership | undefined;
 
   /** @throws RangeError or TypeError if durations do not go together; BusError `INVALID_ARGUMENT` */
   constructor(options: LeaderElectionOptions) {
@@ -106,6 +107,11 @@ export class LeaderElection {
     }
   }
 
+  /** Ends the leadership of this candidate, if it has one. @throws BusError if the server cannot be told */
+  async resign(): Promise<void> {
+    await this.#current?.resign();
+  }
+
   /** Who leads at this moment, by the lease itself; `undefined` if nobody does. */
   async leader(): Promise<Leader | undefined> {
     const { bus, bucket, name } = this.#options;
@@ -156,7 +162,8 @@ export class LeaderElection {
         lease.lost.throwIfAborted();
         signal?.throwIfAborted();
         const nominate = (successor: string): Promise<void> => this.#nominate(owner, successor);
-        return new Leadership({ leader: leaderOf(record.value), lease, nominate });
+        this.#current = new Leadership({ leader: leaderOf(record.value), lease, nominate });
+        return this.#current;
       }
       heldBack.revision = record.revision;
     } catch (error) {

@@ -125,7 +125,7 @@ const { serverCrash: _, ...FAULTS } = ALL_FAULTS;
 describe("an election under faults", () => {
   const seeds = faultSeeds(100);
   it("S30: has never two leaders, no stale write is accepted, and it goes on after healing", {
-    timeout: 60_000 + seeds.length * 100,
+    timeout: 60_000 + seeds.length * 2_000,
   }, async () => {
     console.log(`seeds ${seeds[0]} to ${seeds.at(-1)}`);
     let terms = 0;

@@ -105,7 +105,7 @@ const { serverCrash: _, ...FAULTS } = ALL_FAULTS;
 describe("a lock under faults", () => {
   const seeds = faultSeeds(60);
   it("has never two holders, no stale write is accepted, and all get it after healing", {
-    timeout: 60_000 + seeds.length * 200,
+    timeout: 60_000 + seeds.length * 2_000,
   }, async () => {
     console.log(`seeds ${seeds[0]} to ${seeds.at(-1)}`);
     let taken = 0;

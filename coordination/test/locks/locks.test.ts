@@ -105,6 +105,15 @@ await onEachBackend((openOn) => {
       expect(await nodes[1].locks.tryAcquire("k")).toBeDefined();
     });
 
+    it("are not overtaken by one who comes while it is free", async () => {
+      const [n1, n2] = await processes(3);
+      const place = await n1.bus.kv.lease("locks-tickets", "alive", { ttlMs: 15_000 });
+      await n1.bus.kv.put("locks", "k", '{"waiting":["alive"]}');
+      expect(await n2.locks.tryAcquire("k")).toBeUndefined();
+      await place.release();
+      expect(await n2.locks.tryAcquire("k")).toBeDefined();
+    });
+
     it("leave no trace when they give up, wherever they stand in the line", async () => {
       const nodes = await processes(4);
       const lock = await nodes[0].locks.acquire("k");
