@@ -23,6 +23,8 @@ const SETTLES: Readonly<Record<string, (job: ClaimedJob) => Promise<void>>> = {
   "confirmed ack": (job) => job.ack({ confirm: true }),
   nak: (job) => job.nak(),
   "delayed nak": (job) => job.nak({ delayMs: LONG_MS }),
+  giveBack: (job) => job.giveBack(),
+  "delayed giveBack": (job) => job.giveBack({ delayMs: LONG_MS }),
   deadLetter: (job) => job.deadLetter("no use"),
 };
 
@@ -93,6 +95,9 @@ export const settleCases: readonly ConformanceCase[] = [
         ["deadLetter", "ack"],
         ["nak", "deadLetter"],
         ["deadLetter", "deadLetter"],
+        ["giveBack", "ack"],
+        ["nak", "giveBack"],
+        ["giveBack", "giveBack"],
       ] as const;
       for (const [first, second] of pairs) {
         const queue = `${first}-with-${second}`;
@@ -273,12 +278,12 @@ export const settleCases: readonly ConformanceCase[] = [
 /** Fails unless a job that was settled in this way is where it belongs, once. */
 async function checkEnd(context: CaseContext, settle: string, queue: string): Promise<void> {
   const { bus } = context;
-  if (settle === "nak") {
+  if (settle === "nak" || settle === "giveBack") {
     const again = await claimOne(bus, {}, queue);
-    checkEqual(again.attempt, 2, "attempt after a nak");
+    checkEqual(again.attempt, settle === "nak" ? 2 : 1, `attempt after a ${settle}`);
     await again.ack();
   }
-  const delayed = settle === "delayed nak" ? 1 : 0;
+  const delayed = settle.startsWith("delayed") ? 1 : 0;
   const dead = settle === "deadLetter" ? 1 : 0;
   await statsBecome(context, bus, { ready: 0, delayed, leased: 0, dead }, queue);
   await checkNothing(bus, `what was settled by ${settle}`, queue);

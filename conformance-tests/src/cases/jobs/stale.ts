@@ -27,6 +27,8 @@ const CALLS: Readonly<Record<string, (job: ClaimedJob) => Promise<void>>> = {
   "confirmed ack": (job) => job.ack({ confirm: true }),
   nak: (job) => job.nak(),
   "delayed nak": (job) => job.nak({ delayMs: LONG_MS }),
+  giveBack: (job) => job.giveBack(),
+  "delayed giveBack": (job) => job.giveBack({ delayMs: LONG_MS }),
   heartbeat: (job) => job.heartbeat(),
   deadLetter: (job) => job.deadLetter("stale"),
 };

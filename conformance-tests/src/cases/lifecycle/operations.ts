@@ -35,6 +35,8 @@ export const OPERATIONS: readonly Operation[] = [
     name: "claim that waits",
     call: ({ jobs }) => jobs.claim("op", { workerId: "w", waitMs: 999 }),
   },
+  { name: "get of a job", call: ({ jobs }) => jobs.get("op", "1") },
+  { name: "remove", call: ({ jobs }) => jobs.remove("op", "1") },
   { name: "stats", call: ({ jobs }) => jobs.stats("op") },
   { name: "pause", call: ({ jobs }) => jobs.pause("op") },
   { name: "resume", call: ({ jobs }) => jobs.resume("op") },
