@@ -118,7 +118,7 @@ export class MemoryBus implements Bus, AttachedBus, Owned {
    */
   async crash(): Promise<void> {
     this.#context.die();
-    for (const view of [...this.#views]) void view.crash();
+    for (const view of this.#views) void view.crash();
     await this.#context.lifecycle.close(0, async () => this.#finish());
   }
 

@@ -18,6 +18,7 @@ export const API = {
   consumerNameExists: 10_013,
   messageNotFound: 10_037,
   streamCreateFailed: 10_049,
+  streamClosed: 10_051,
   streamNotFound: 10_059,
   streamNameInUse: 10_058,
   subjectsOverlap: 10_065,

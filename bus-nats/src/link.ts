@@ -204,7 +204,7 @@ export class Link {
   }
 
   #onStatus(status: Status): void {
-    for (const link of [...this.#shared]) link.#onStatus(status);
+    for (const link of this.#shared) link.#onStatus(status);
     if (status.type === "disconnect") this.#onDisconnect("the connection was lost");
     else if (status.type === "reconnect") this.#onReconnected();
     else if (status.type === "ldm") {
@@ -247,7 +247,7 @@ export class Link {
 
   #onClosed(error: void | Error): void {
     if (this.#closed) return;
-    for (const link of [...this.#shared]) link.#onClosed(error);
+    for (const link of this.#shared) link.#onClosed(error);
     this.#onDisconnect(error ? error.message : "the connection was closed");
     this.status.emit({
       type: "closed",

@@ -56,6 +56,21 @@ await onEachServer((binary) => {
     });
   });
 
+  describe("a stream that is made right after one of its name was removed", () => {
+    it("has none of its messages", async () => {
+      const namespace = newNamespace();
+      const { kv, jobs } = await open(context.server.url, { namespace });
+      const { streams } = await manager();
+      for (let round = 1; round <= 40; round++) {
+        await kv.put("b", `k${round}`, "v");
+        expect((await kv.keys("b")).keys).toEqual([`k${round}`]);
+        await jobs.enqueue("q", { payload: "v" });
+        expect((await streams.info(`BUSBAR_${namespace}_JOB_q`)).state.messages).toBe(1);
+        await Promise.all([kv.deleteBucket("b"), jobs.deleteQueue("q")]);
+      }
+    });
+  });
+
   describe("a stream that several buses make at the same time", () => {
     it("is made once, and all of them use it", async () => {
       // The server answers the losers of this race in three ways, each of them rarely.

@@ -126,7 +126,7 @@ export class MessageHub {
 
   /** Removes what is stored, with every consumer. Who listens live goes on. */
   clear(): void {
-    for (const consumer of [...this.consumers()]) this.removeConsumer(consumer);
+    for (const consumer of Array.from(this.consumers())) this.removeConsumer(consumer);
     this.#stream.end();
     this.#stream = new Stream(this.#context);
     this.#dedup = new DedupWindow(this.#dedupWindowMs);

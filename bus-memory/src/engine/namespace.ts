@@ -120,8 +120,8 @@ export class Namespace {
   /** Removes everything that is stored. Whatever is used later begins anew. */
   clear(): void {
     this.hub.clear();
-    for (const name of [...this.#queues.keys()]) this.deleteQueue(name);
-    for (const name of [...this.#buckets.keys()]) this.deleteBucket(name);
+    for (const name of this.#queues.keys()) this.deleteQueue(name);
+    for (const name of this.#buckets.keys()) this.deleteBucket(name);
     this.leases.clear();
   }
 

@@ -103,7 +103,7 @@ export class SimBus implements Bus {
 
   /** Nothing is possible any more, on its views neither, whatever they still wait for. */
   #end(): void {
-    for (const view of [...this.#views]) view.#end();
+    for (const view of this.#views) view.#end();
     this.#link.close("closed");
     this.#status.emit({ type: "closed", reason: "close was called" });
     this.#release?.();

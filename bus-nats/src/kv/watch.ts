@@ -1,10 +1,4 @@
-import {
-  type BusError,
-  errorCode,
-  type KvEvent,
-  type KvWatch,
-  type WatchOptions,
-} from "@busbar/core";
+import { BusError, errorCode, type KvEvent, type KvWatch, type WatchOptions } from "@busbar/core";
 import {
   checkExpected,
   checkKeyPattern,
@@ -43,7 +37,7 @@ export function resolveWatchOptions(options: WatchOptions = {}): ResolvedWatchOp
  * {@link OrderedReader}'s matter; here messages become events.
  *
  * States: *watching* -> `close()`, the signal, the end of the bus -> *closed*; *watching* -> the
- * server refuses it -> *failed* (the iterator throws).
+ * server refuses it, or the namespace is removed -> *failed* (the iterator throws).
  */
 export class NatsKvWatch implements KvWatch, Owned {
   readonly #context: NatsContext;
@@ -51,6 +45,7 @@ export class NatsKvWatch implements KvWatch, Owned {
   readonly #options: ResolvedWatchOptions;
   readonly #mailbox = new Mailbox<KvEvent>();
   readonly #reader: OrderedReader;
+  readonly #stopRemoval: () => void;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -72,6 +67,9 @@ export class NatsKvWatch implements KvWatch, Owned {
         what: `watch of bucket ${name}`,
       },
       this.#target(),
+    );
+    this.#stopRemoval = context.removal.onRemoved(() =>
+      this.#fail(new BusError("NOT_FOUND", `bucket ${name} was removed with its namespace`)),
     );
     context.lifecycle.add(this);
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
@@ -167,6 +165,7 @@ export class NatsKvWatch implements KvWatch, Owned {
 
   async #close(): Promise<void> {
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#stopRemoval();
     // After a failure what came before it and the failure itself are still given.
     if (!this.#mailbox.ended) this.#mailbox.drain();
     this.#mailbox.end();

@@ -105,7 +105,9 @@ export class NatsInspector {
   async #streamsOf(namespace: string): Promise<string[]> {
     const names: string[] = [];
     for await (const name of this.#streams.streams.names()) {
-      if (name.split("_").includes(namespace)) names.push(name);
+      const isOurs = (part: string): boolean =>
+        part === namespace || part.startsWith(`${namespace}--`);
+      if (name.split("_").some(isOurs)) names.push(name);
     }
     return names;
   }

@@ -6,8 +6,11 @@ export interface Operation {
   readonly call: (bus: Bus) => Promise<unknown>;
 }
 
-/** Every operation of the four contracts, each with arguments that are allowed. */
+/** Every operation of a bus and its four contracts, each with arguments that are allowed. */
 export const OPERATIONS: readonly Operation[] = [
+  { name: "forNamespace", call: (bus) => bus.forNamespace("op") },
+  { name: "storage", call: (bus) => bus.storage() },
+  { name: "removeNamespace", call: (bus) => bus.removeNamespace() },
   { name: "publish", call: ({ pubsub }) => pubsub.publish("op", "v") },
   { name: "notify", call: ({ pubsub }) => pubsub.notify("op", "v") },
   { name: "subscribe", call: ({ pubsub }) => pubsub.subscribe("op") },

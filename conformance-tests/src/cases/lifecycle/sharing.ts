@@ -1,7 +1,8 @@
-import { type Bus, toText } from "@busbar/core";
+import { toText } from "@busbar/core";
 import { check, checkCode, checkEqual } from "../../assert.ts";
 import type { ConformanceCase } from "../../case.ts";
 import { nextOf, storedTexts, takeOne } from "../shared.ts";
+import { checkNotFilled, checkStored, fill } from "./filled.ts";
 
 /** Who sees whom: buses of one namespace, and of two. */
 export const sharingCases: readonly ConformanceCase[] = [
@@ -47,19 +48,7 @@ export const sharingCases: readonly ConformanceCase[] = [
       const stranger = await context.open({ namespace: `${context.namespace}-x` });
       await stranger.pubsub.subscribe("s", { durable: "d" });
       await fill(bus);
-      const counts = await storedTexts(stranger, ">", "s");
-      checkEqual([...counts], [], "messages of the other namespace");
-      await checkCode(stranger.rpc.request("s", "v"), "NO_RESPONDERS", "a request");
-      checkEqual(await stranger.kv.get("b", "k"), undefined, "the value");
-      checkEqual((await stranger.kv.keys("b")).keys, [], "the keys");
-      checkEqual(await stranger.kv.history("b", "k"), [], "the history");
-      const watch = await stranger.kv.watch("b");
-      checkEqual((await nextOf(watch, "the watch")).type, "initialDone", "the first event");
-      await stranger.kv.lease("b", "k", { ttlMs: 5_000 });
-      checkEqual(await stranger.jobs.claim("q", { workerId: "w" }), [], "jobs");
-      const stats = await stranger.jobs.stats("q");
-      checkEqual([stats.ready, stats.dead, stats.paused], [0, 0, false], "the stats");
-      checkEqual(await stranger.jobs.deadLetters.count("q"), 0, "dead letters");
+      await checkNotFilled(stranger);
     },
   },
   {
@@ -77,12 +66,7 @@ export const sharingCases: readonly ConformanceCase[] = [
       await stranger.jobs.purge("q");
       await stranger.jobs.deleteQueue("q");
       await stranger.pubsub.deleteDurable("d");
-      checkEqual(toText((await bus.kv.get("b", "k"))?.value ?? new Uint8Array()), "v", "the value");
-      const { ready, dead, paused } = await bus.jobs.stats("q");
-      checkEqual({ ready, dead, paused }, { ready: 1, dead: 1, paused: true }, "the queue");
-      await checkCode(bus.kv.lease("b", "k", { ttlMs: 100 }), "LEASE_HELD", "the lease");
-      const subscription = await bus.pubsub.subscribe("s", { durable: "d" });
-      checkEqual(toText((await takeOne(subscription)).payload), "m", "the durable's message");
+      await checkStored(bus);
     },
   },
   {
@@ -143,18 +127,3 @@ export const sharingCases: readonly ConformanceCase[] = [
     },
   },
 ];
-
-/** A message, a server, a value, a lease, a ready job and a dead one in a paused queue. */
-async function fill(bus: Bus): Promise<void> {
-  const subscription = await bus.pubsub.subscribe("s", { durable: "d" });
-  await subscription.close();
-  await bus.pubsub.publish("s", "m");
-  await bus.rpc.serve("s", () => "v");
-  await bus.kv.put("b", "k", "v");
-  await bus.kv.lease("b", "k", { ttlMs: 25_000 });
-  await bus.jobs.enqueue("q", { payload: "dead" });
-  const [job] = await bus.jobs.claim("q", { workerId: "w" });
-  await job?.deadLetter("no good");
-  await bus.jobs.enqueue("q", { payload: "ready" });
-  await bus.jobs.pause("q");
-}
