@@ -54,6 +54,10 @@ export {
   type TickLeader,
 } from "./schedules/schedules.ts";
 export type { TickOutcome } from "./schedules/tick.ts";
+export type { DeadTask, DeadTaskPage, DeadTasks } from "./tasks/dead-tasks.ts";
+export type { TaskExplanation, TaskObstacle } from "./tasks/explain-task.ts";
+export type { PoolCounters } from "./tasks/pool-counters.ts";
+export type { PoolReport } from "./tasks/pool-report.ts";
 export {
   DiscardTask,
   RetryTask,
@@ -61,14 +65,34 @@ export {
   type TaskHandler,
   type TaskOutcome,
 } from "./tasks/running-task.ts";
+export { type StopOnSignalOptions, stopOnSignal } from "./tasks/stop-on-signal.ts";
 export type { Backoff, Task, TaskInput, TaskPriority } from "./tasks/task.ts";
-export { type Submitted, TaskQueue, type TaskQueueParts } from "./tasks/task-queue.ts";
 export {
-  type StopOptions,
-  type StopReport,
-  WorkerPool,
-  type WorkerPoolOptions,
-} from "./tasks/worker-pool.ts";
+  type DefinedTaskHandler,
+  type DefinedTaskInput,
+  defineTask,
+  TaskDefinition,
+  type TaskSchemas,
+} from "./tasks/task-definition.ts";
+export type { ResultOptions, TaskHandle } from "./tasks/task-handle.ts";
+export { type Submitted, TaskQueue, type TaskQueueParts } from "./tasks/task-queue.ts";
+export type {
+  FinalStatus,
+  TaskAttempt,
+  TaskFailure,
+  TaskFailureKind,
+  TaskRecord,
+  TaskResult,
+  TaskStatus,
+} from "./tasks/task-record.ts";
+export type { TaskEvent } from "./tasks/task-signals.ts";
+export { WorkerPool } from "./tasks/worker-pool.ts";
+export type {
+  PoolEvent,
+  StopOptions,
+  StopReport,
+  WorkerPoolOptions,
+} from "./tasks/worker-pool-options.ts";
 export type {
   JsonValue,
   Some,

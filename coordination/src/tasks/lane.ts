@@ -1,6 +1,13 @@
 import type { Clock, Timer } from "@busbar/core";
 import { Heap } from "@busbar/core/adapter";
 import type { LaneEntry } from "./lanes.ts";
+import { PRIORITIES } from "./task-wire.ts";
+
+/**
+ * Of so many tasks of a tenant that a pool begins, one is of normal or low priority and one of low, if such
+ * wait, however many of a higher one do. So the n-th low one waits for no more than 20 * n others.
+ */
+const AGING = 20;
 
 /** Of how many times it is known when something falls due; what is beyond is found by looking. */
 const MAX_DUES = 1_000;
@@ -18,6 +25,7 @@ export class Lane implements LaneEntry {
   wakes = 0;
   /** Others have its permits. */
   isFull = false;
+  #turns = 0;
   readonly #clock: Clock;
   readonly #onDue: () => void;
   /** By the monotonic clock. */
@@ -30,6 +38,18 @@ export class Lane implements LaneEntry {
     this.tenant = tenant;
     this.#clock = clock;
     this.#onDue = onDue;
+  }
+
+  /** Which of the next tasks are of a lower priority if such wait: the highest priority of each. */
+  aged(count: number): number[] {
+    const from = this.#turns;
+    this.#turns += count;
+    const aged: number[] = [];
+    for (let turn = from + 1; turn <= this.#turns; turn++) {
+      if (turn % AGING === 0) aged.push(PRIORITIES.low);
+      else if (turn % AGING === AGING / 2) aged.push(PRIORITIES.normal);
+    }
+    return aged;
   }
 
   /** Something falls due after each of these times. */

@@ -16,9 +16,15 @@ export interface LaneListener {
   woken(name: string, delayMs: number): void;
   /** Somebody gave permits of it back. */
   freed(name: string): void;
+  /** Somebody has cancelled a task of it. */
+  cancelled(name: string, id: string): void;
+  /** The whole queue is paused, or is not any more. */
+  paused(isPaused: boolean): void;
 }
 
 const BUCKET = "task-lanes";
+/** In the place of a lane: no lane has such a name, for they are longer. */
+const PAUSED = "paused";
 
 /** Name of the job queue with the tasks of a lane. */
 export function laneQueue(queue: string, lane: string): string {
@@ -62,6 +68,26 @@ export class Lanes {
     return this.#bus.pubsub.notify(this.#subject("free", name), "");
   }
 
+  /** Tells the workers that a task of a lane was cancelled. */
+  cancel(name: string, id: string): Promise<void> {
+    return this.#bus.pubsub.notify(this.#subject("cancel", name), id);
+  }
+
+  /** Pauses the whole queue, until `resume`. */
+  async pause(): Promise<void> {
+    await this.#bus.kv.put(BUCKET, this.#key(PAUSED), "");
+  }
+
+  /** Ends a `pause`. */
+  async resume(): Promise<void> {
+    await this.#bus.kv.delete(BUCKET, this.#key(PAUSED));
+  }
+
+  /** Whether the whole queue is paused. */
+  async isPaused(): Promise<boolean> {
+    return (await this.#bus.kv.get(BUCKET, this.#key(PAUSED))) !== undefined;
+  }
+
   /** Removes a lane and its tasks. */
   async remove(name: string): Promise<void> {
     await this.#bus.jobs.deleteQueue(laneQueue(this.#queue, name));
@@ -93,8 +119,10 @@ export class Lanes {
   async #hear(live: Listener, listener: LaneListener): Promise<void> {
     for await (const { subject, payload } of live) {
       const name = lastWord(subject);
-      if (subject === this.#subject("free", name)) listener.freed(name);
-      else listener.woken(name, Number(toText(payload)) || 0);
+      if (subject === this.#subject("wake", name)) {
+        listener.woken(name, Number(toText(payload)) || 0);
+      } else if (subject === this.#subject("free", name)) listener.freed(name);
+      else if (subject === this.#subject("cancel", name)) listener.cancelled(name, toText(payload));
     }
   }
 
@@ -105,7 +133,8 @@ export class Lanes {
         continue;
       }
       const name = lastWord(event.key);
-      if (event.type === "put") listener.found({ name, tenant: toText(event.value) });
+      if (name === PAUSED) listener.paused(event.type === "put");
+      else if (event.type === "put") listener.found({ name, tenant: toText(event.value) });
       else listener.gone(name);
     }
   }

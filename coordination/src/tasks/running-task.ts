@@ -1,21 +1,48 @@
-import { type ClaimedJob, type Clock, errorCode, type Random, type Timer } from "@busbar/core";
+import {
+  type ClaimedJob,
+  type Clock,
+  errorCode,
+  isBusError,
+  type Random,
+  type Timer,
+} from "@busbar/core";
 import { describeThrown } from "@busbar/core/adapter";
+import type { JsonValue } from "../tenants/tenant.ts";
 import { backoffMs, type ResolvedBackoff } from "./backoff.ts";
+import type { TaskPlace } from "./task-handle.ts";
 import type { Task } from "./task.ts";
+import {
+  isFinal,
+  MAX_ATTEMPTS_KEPT,
+  MAX_LINE,
+  MAX_LOG_LINES,
+  type TaskFailure,
+  type TaskFailureKind,
+  type TaskRecord,
+} from "./task-record.ts";
+import type { TaskRecords } from "./task-records.ts";
+import type { TaskSignals } from "./task-signals.ts";
 import type { TaskFacts } from "./task-wire.ts";
 
-/** Runs a task. What it throws is a failed attempt; {@link RetryTask} and {@link DiscardTask} say more. */
+/**
+ * Runs a task; what it returns is the result, as JSON. What it throws is a failed attempt;
+ * {@link RetryTask} and {@link DiscardTask} say more.
+ */
 export type TaskHandler = (task: Task, context: TaskContext) => unknown;
 
 /** What a handler may want besides the task. */
 export interface TaskContext {
   /**
-   * Aborts when the attempt is over for the queue: timeout, lost lease, the pool is stopped. A handler
-   * that goes on works without protection; its result is not taken.
+   * Aborts when the attempt is over for the queue: timeout, cancel, lost lease, the pool is stopped. A
+   * handler that goes on works without protection; its result is not taken.
    */
   readonly signal: AbortSignal;
   /** The clock of the pool. */
   readonly clock: Clock;
+  /** Reports how far it is: told live, and the last one is kept with the attempt. */
+  progress(value: JsonValue): void;
+  /** Writes a line of up to 1_000 characters: told live, and the last hundred are kept with the attempt. */
+  log(line: string): void;
 }
 
 /** Thrown by a handler: again, after this time. It counts as an attempt. */
@@ -32,22 +59,40 @@ export class RetryTask extends Error {
 /** Thrown by a handler: never again. The task goes to the dead letters, with the reason. */
 export class DiscardTask extends Error {
   override readonly name = "DiscardTask";
+  /** How it is recorded. @internal */
+  readonly kind: TaskFailureKind;
+
+  constructor(reason: string, kind: TaskFailureKind = "discarded") {
+    super(reason);
+    this.kind = kind;
+  }
 }
 
 /** How an attempt ended. */
 export type TaskOutcome =
-  | { readonly type: "done" }
+  | { readonly type: "done"; readonly value: JsonValue }
   | { readonly type: "retry"; readonly delayMs: number; readonly error: unknown }
   | { readonly type: "dead"; readonly error: unknown }
+  /** Somebody has cancelled it, or another attempt had ended it. */
+  | { readonly type: "cancelled" }
+  /** The pool was stopped: given back, without using up an attempt. */
+  | { readonly type: "returned" }
   /** The queue has given it to somebody else, or will: nothing was settled. */
   | { readonly type: "lost"; readonly error: unknown };
+
+/** Why an attempt is ended before its handler ends. */
+export type TaskEnding = "timeout" | "cancelled" | "stopped" | "lost";
 
 /** What a {@link RunningTask} needs. */
 export interface RunningTaskParts {
   readonly job: ClaimedJob;
   readonly task: Task;
   readonly facts: TaskFacts;
+  readonly place: TaskPlace;
   readonly handler: TaskHandler | undefined;
+  readonly records: TaskRecords;
+  readonly signals: TaskSignals;
+  readonly workerId: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly leaseMs: number;
@@ -56,15 +101,28 @@ export interface RunningTaskParts {
 }
 
 const MAX_REASON = 256;
+const MAX_MESSAGE = 1_024;
+/** How often a record is written that could not be, and the first pause; each is twice the last. */
+const WRITES = 5;
+const FIRST_PAUSE_MS = 100;
+
+type Handled =
+  | { readonly ok: true; readonly value: JsonValue }
+  | { readonly ok: false; readonly error: unknown; readonly failure: TaskFailure };
 
 /**
  * One attempt: *running* -> the handler ends, or the signal aborts -> *settling* -> *over*. The lease is
- * renewed while the handler runs.
+ * renewed while the handler runs. A result is written down before the job is settled: a worker that dies
+ * between the two leaves a task that has ended, and whoever is handed it sees that.
  */
 export class RunningTask {
   readonly task: Task;
   readonly #parts: RunningTaskParts;
-  readonly #ending = new AbortController();
+  readonly #controller = new AbortController();
+  readonly #logs: string[] = [];
+  #progress: JsonValue | undefined;
+  #ending: TaskEnding | undefined;
+  #startedAtMs = 0;
   #beatTimer: Timer | undefined;
   #limitTimer: Timer | undefined;
   #isOver = false;
@@ -74,25 +132,37 @@ export class RunningTask {
     this.task = parts.task;
   }
 
-  /** Ends the attempt: the handler's signal aborts. */
-  abort(reason: unknown): void {
-    this.#ending.abort(reason);
+  /** Where its task is stored. */
+  get place(): TaskPlace {
+    return this.#parts.place;
+  }
+
+  /** Ends the attempt: the handler's signal aborts. The first reason counts. */
+  abort(ending: TaskEnding, reason: unknown): void {
+    this.#ending ??= ending;
+    this.#controller.abort(reason);
   }
 
   /** Runs the handler and settles. Never rejects. */
   async run(): Promise<TaskOutcome> {
-    const { job } = this.#parts;
+    const { job, clock } = this.#parts;
     const { lost } = job.lease;
-    const onLost = (): void => this.abort(lost.reason);
+    const onLost = (): void => this.abort("lost", lost.reason);
     if (lost.aborted) return { type: "lost", error: lost.reason };
     lost.addEventListener("abort", onLost);
+    this.#startedAtMs = clock.now();
     this.#beatLater();
     try {
-      const failure = await this.#failure();
+      if (this.task.attempt > 1 && (await this.#hasEnded())) return await this.#drop();
+      const handled = await this.#handle();
       if (lost.aborted) return { type: "lost", error: lost.reason };
-      return await this.#settle(failure);
+      if (this.#ending === "cancelled") return await this.#drop();
+      return await this.#settle(handled);
     } catch (error) {
-      // It could not be settled, or not surely: if it was not, the lease ends and it comes again.
+      // It could not be settled, or not surely: if it was not, it comes again, by this or by its lease.
+      await job
+        .nak({ delayMs: FIRST_PAUSE_MS, reason: "it could not be settled" })
+        .catch(() => undefined);
       return { type: "lost", error };
     } finally {
       lost.removeEventListener("abort", onLost);
@@ -102,49 +172,143 @@ export class RunningTask {
     }
   }
 
-  /** What the handler failed with; `undefined` if it did not. */
-  async #failure(): Promise<{ readonly error: unknown } | undefined> {
+  async #handle(): Promise<Handled> {
     const { handler, task, facts, clock, timeoutMs } = this.#parts;
-    const { signal } = this.#ending;
-    if (handler === undefined) {
-      return { error: new DiscardTask(`there is no handler for tasks of type ${task.type}`) };
-    }
-    if (task.deadlineMs !== undefined && clock.now() > task.deadlineMs) {
-      return { error: new DiscardTask("its deadline was over before it could begin") };
-    }
-    const limitMs = facts.timeoutMs ?? timeoutMs;
-    const tooLong = (): void => this.abort(new Error(`the attempt took longer than ${limitMs} ms`));
-    this.#limitTimer = clock.setTimer(tooLong, limitMs);
-    const aborted = new Promise<never>((_resolve, reject) => {
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    });
+    const { signal } = this.#controller;
     try {
-      const work = (async () => handler(task, { signal, clock }))();
+      if (handler === undefined) {
+        throw new DiscardTask(`there is no handler for tasks of type ${task.type}`, "unhandled");
+      }
+      if (task.deadlineMs !== undefined && clock.now() > task.deadlineMs) {
+        throw new DiscardTask("its deadline was over before it could begin", "deadline");
+      }
+      const limitMs = facts.timeoutMs ?? timeoutMs;
+      const tooLong = (): void =>
+        this.abort("timeout", new Error(`the attempt took longer than ${limitMs} ms`));
+      this.#limitTimer = clock.setTimer(tooLong, limitMs);
+      const aborted = new Promise<never>((_resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      });
+      const work = (async () => handler(task, this.#context()))();
       // A handler that does not listen to its signal is left behind.
-      await Promise.race([work, aborted]);
-      return undefined;
+      return { ok: true, value: toJson(await Promise.race([work, aborted])) };
     } catch (error) {
-      return { error };
+      return { ok: false, error, failure: this.#failureOf(error) };
     }
   }
 
-  async #settle(failure: { readonly error: unknown } | undefined): Promise<TaskOutcome> {
+  #context(): TaskContext {
+    const { task, clock, signals, place } = this.#parts;
+    const { attempt } = task;
+    return {
+      signal: this.#controller.signal,
+      clock,
+      progress: (value) => {
+        this.#progress = value;
+        void signals.tell(place.lane, place.id, { type: "progress", attempt, value });
+      },
+      log: (text) => {
+        const line = text.slice(0, MAX_LINE);
+        if (this.#logs.push(line) > MAX_LOG_LINES) this.#logs.shift();
+        void signals.tell(place.lane, place.id, { type: "log", attempt, line });
+      },
+    };
+  }
+
+  async #settle(handled: Handled): Promise<TaskOutcome> {
     const { job, task, facts, random } = this.#parts;
-    if (failure === undefined) {
+    if (handled.ok) {
+      try {
+        if (!(await this.#end({ status: "done", value: handled.value }))) return await this.#drop();
+      } catch (error) {
+        if (errorCode(error) !== "PAYLOAD_TOO_LARGE") throw error;
+        const tooLarge = new DiscardTask("its result is larger than a payload may be", "invalid");
+        return await this.#settle({
+          ok: false,
+          error: tooLarge,
+          failure: this.#failureOf(tooLarge),
+        });
+      }
       await job.ack();
-      return { type: "done" };
+      return { type: "done", value: handled.value };
     }
-    const { error } = failure;
-    const reason = reasonOf(error);
+    const { error, failure } = handled;
+    if (this.#ending === "stopped") {
+      await job.giveBack();
+      return { type: "returned" };
+    }
+    const reason = failure.message.slice(0, MAX_REASON).trim() || "the handler failed";
     if (error instanceof DiscardTask || task.attempt >= task.maxAttempts) {
+      if (!(await this.#end({ status: "dead", error: failure }))) return this.#drop();
       await job.deadLetter(reason);
       return { type: "dead", error };
     }
     const backoff = facts.backoff ?? this.#parts.backoff;
     const delayMs =
       error instanceof RetryTask ? error.delayMs : backoffMs(backoff, task.attempt, random);
+    const { signals, place } = this.#parts;
+    if (!(await this.#write({ status: "retrying", error: failure }))) return this.#drop();
     await job.nak({ delayMs, reason });
+    void signals.tell(place.lane, place.id, { type: "retrying", attempt: task.attempt, delayMs });
     return { type: "retry", delayMs, error };
+  }
+
+  /** It had ended before: whatever this attempt did does not count. */
+  async #drop(): Promise<TaskOutcome> {
+    await this.#parts.job.ack();
+    return { type: "cancelled" };
+  }
+
+  /** Writes down how it ended, and tells. @returns false if it had ended in another way */
+  async #end(
+    how: Pick<TaskRecord, "value" | "error"> & { readonly status: "done" | "dead" },
+  ): Promise<boolean> {
+    const { signals, place } = this.#parts;
+    if (!(await this.#write(how))) return false;
+    void signals.tell(place.lane, place.id, { type: "ended", status: how.status });
+    return true;
+  }
+
+  async #write(how: Pick<TaskRecord, "status" | "value" | "error">): Promise<boolean> {
+    const { records, facts, place, task, workerId, clock, job } = this.#parts;
+    if (facts.noResult) return true;
+    const endedAtMs = clock.now();
+    const { attempt } = task;
+    const own = { attempt, workerId, startedAtMs: this.#startedAtMs, endedAtMs, error: how.error };
+    const make = (previous?: TaskRecord): TaskRecord => ({
+      ...how,
+      type: task.type,
+      attempts: [...(previous?.attempts ?? []), own].slice(-MAX_ATTEMPTS_KEPT),
+      logs: this.#logs,
+      progress: this.#progress,
+      updatedAtMs: endedAtMs,
+    });
+    for (let write = 1; ; write++) {
+      try {
+        const mine = make();
+        const stands =
+          attempt === 1
+            ? await records.writeFirst(place.lane, place.id, mine)
+            : await records.write(place.lane, place.id, make);
+        // A write whose answer was lost is met again: the same moment is the same attempt.
+        return !isFinal(stands) || isSame(stands, mine);
+      } catch (error) {
+        const mayPass = isBusError(error) && error.retryable;
+        if (!mayPass || write === WRITES || job.lease.lost.aborted) throw error;
+        await clock.sleep(FIRST_PAUSE_MS * 2 ** (write - 1));
+      }
+    }
+  }
+
+  async #hasEnded(): Promise<boolean> {
+    const { records, place } = this.#parts;
+    return isFinal(await records.get(place.lane, place.id));
+  }
+
+  #failureOf(error: unknown): TaskFailure {
+    const message = describeThrown(error).message.slice(0, MAX_MESSAGE);
+    if (error instanceof DiscardTask) return { kind: error.kind, message };
+    return { kind: this.#ending === "timeout" ? "timeout" : "failed", message };
   }
 
   #beatLater(): void {
@@ -156,6 +320,7 @@ export class RunningTask {
   async #beat(): Promise<void> {
     try {
       await this.#parts.job.heartbeat();
+      if (await this.#hasEnded()) this.abort("cancelled", new Error("the task was cancelled"));
       this.#beatLater();
     } catch (error) {
       // Lost or settled: `lost` tells. Anything else is tried again while there is time.
@@ -166,6 +331,25 @@ export class RunningTask {
   }
 }
 
-function reasonOf(error: unknown): string {
-  return describeThrown(error).message.slice(0, MAX_REASON).trim() || "the handler failed";
+function isSame(one: TaskRecord, other: TaskRecord): boolean {
+  const [last, mine] = [one.attempts.at(-1), other.attempts.at(-1)];
+  return (
+    one.status === other.status &&
+    last?.workerId === mine?.workerId &&
+    last?.attempt === mine?.attempt &&
+    last?.startedAtMs === mine?.startedAtMs
+  );
+}
+
+/** What a handler returned, as JSON. @throws DiscardTask if it is none */
+function toJson(value: unknown): JsonValue {
+  if (value === undefined || value === null) return null;
+  if (typeof value === "string" || typeof value === "boolean") return value;
+  try {
+    const text = JSON.stringify(value);
+    if (text !== undefined) return JSON.parse(text) as JsonValue;
+  } catch (error) {
+    throw new DiscardTask(`its result is no JSON: ${describeThrown(error).message}`, "invalid");
+  }
+  throw new DiscardTask(`its result is no JSON: ${typeof value}`, "invalid");
 }

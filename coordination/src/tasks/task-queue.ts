@@ -3,14 +3,26 @@ import {
   type Bus,
   type Clock,
   type EnqueueResult,
+  errorCode,
+  type Job,
   type QueueStats,
+  type Random,
   systemClock,
+  systemRandom,
 } from "@busbar/core";
-import { checkName } from "@busbar/core/adapter";
+import { checkDuration, checkName } from "@busbar/core/adapter";
+import { Admission, type Grant } from "../admission/admission.ts";
+import type { TenantUsage } from "../admission/quota.ts";
 import type { Tenant } from "../tenants/tenant.ts";
 import type { TenantDirectory } from "../tenants/tenant-directory.ts";
+import { DeadTasks } from "./dead-tasks.ts";
+import { explainTask, type TaskExplanation } from "./explain-task.ts";
 import { laneQueue, Lanes } from "./lanes.ts";
+import { askPools, type PoolReport } from "./pool-report.ts";
 import type { TaskInput } from "./task.ts";
+import { TaskHandle, type TaskHandleParts, type TaskPlace } from "./task-handle.ts";
+import { DEFAULT_KEEP_MS, TaskRecords } from "./task-records.ts";
+import { TaskSignals } from "./task-signals.ts";
 import { toJob } from "./task-wire.ts";
 
 /** What a {@link TaskQueue} is made of. */
@@ -19,92 +31,145 @@ export interface TaskQueueParts {
   /** Name of the queue: up to 64 letters, digits, `-` and `_`. */
   readonly queue: string;
   readonly tenants: TenantDirectory;
+  /**
+   * How long results, attempts and logs are kept after their last change, in milliseconds, 60_000 to
+   * 31_536_000_000. The same for all who use the queue. @defaultValue 86_400_000, a day
+   */
+  readonly keepMs?: number | undefined;
   /** Default: the machine's. */
   readonly clock?: Clock | undefined;
+  /** Default: the machine's. */
+  readonly random?: Random | undefined;
 }
 
-/** The answer to a submit. */
-export interface Submitted {
-  /** See `Task.id`. */
-  readonly id: string;
-  /** True if the dedup key was seen before: no task was made, and `id` is that of the first one. */
-  readonly duplicate: boolean;
-}
+/** The answer to a submit, as far as others than the submitter need it. */
+export type Submitted = Pick<TaskHandle, "id" | "duplicate">;
 
 /** Of how many different delays of a bulk the workers are told. */
 const MAX_TOLD = 100;
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
+/** A task that is about to be enqueued. */
+interface Outgoing {
+  readonly input: TaskInput;
+  readonly job: Job;
+  readonly bytes: number;
+  /** Of the answer. */
+  readonly index: number;
+}
+
 /**
  * A queue of tasks of many tenants; a `WorkerPool` runs them. Each tenant has a lane of its own, so that
  * none stands behind another's tasks.
  *
- * *Order*: of one tenant by priority, then in the order of submission. *Delivery*: as of a `JobQueue`:
- * a submitted task is not lost, and is begun at least once, up to `maxAttempts` times. *Concurrency*:
- * all methods, from any number of processes.
+ * *Order*: of one tenant by priority, then in the order of submission; one in twenty is of low priority, if
+ * such wait. *Delivery*: as of a `JobQueue`: a submitted task is not lost, and is begun at least once, up
+ * to `maxAttempts` times; of its attempts one says how it ended. *Concurrency*: all methods, from any
+ * number of processes.
  */
-export class TaskQueue {
+export class TaskQueue implements AsyncDisposable {
   readonly queue: string;
+  /** The tasks that failed for good. */
+  readonly dead: DeadTasks;
   readonly #bus: Bus;
   readonly #tenants: TenantDirectory;
   readonly #lanes: Lanes;
+  readonly #records: TaskRecords;
+  readonly #admission: Admission;
+  readonly #handleParts: TaskHandleParts;
+  readonly #keepMs: number;
   readonly #clock: Clock;
 
-  /** @throws BusError `INVALID_ARGUMENT` for the name of the queue */
-  constructor({ bus, queue, tenants, clock = systemClock }: TaskQueueParts) {
+  /** @throws BusError `INVALID_ARGUMENT` for the name of the queue; RangeError for `keepMs` */
+  constructor(parts: TaskQueueParts) {
+    const { bus, queue, tenants, keepMs = DEFAULT_KEEP_MS } = parts;
+    const { clock = systemClock, random = systemRandom } = parts;
     checkTaskQueue(queue);
     this.queue = queue;
     this.#bus = bus;
     this.#tenants = tenants;
     this.#clock = clock;
+    this.#keepMs = checkDuration("keepMs", keepMs, 60_000, 31_536_000_000);
     this.#lanes = new Lanes(bus, queue);
+    this.#records = new TaskRecords(bus, queue, { clock, random });
+    const signals = new TaskSignals(bus, queue);
+    this.#handleParts = { bus, queue, clock, records: this.#records, signals, lanes: this.#lanes };
+    this.#admission = new Admission({
+      bus,
+      queue,
+      clock,
+      random,
+      stats: ({ storageId }) => bus.jobs.stats(laneQueue(queue, storageId)),
+      storedBytes: async ({ storageId }) => {
+        const queues = [laneQueue(queue, storageId)];
+        return (await bus.storage({ queues })).bytes;
+      },
+    });
+    this.dead = new DeadTasks({
+      bus,
+      queue,
+      lane: async (tenant) => (await tenants.get(tenant)).storageId,
+      submit: (input) => this.submit(input),
+    });
   }
 
   /**
    * Adds a task. It is stored when this resolves.
    * @throws BusError `INVALID_ARGUMENT`; `NOT_FOUND` for an unknown tenant; `PERMISSION_DENIED` with
-   *   `details.status` for one that is not active; `PAYLOAD_TOO_LARGE`; those of `JobQueue.enqueue`
+   *   `details.status` for one that is not active; `PAYLOAD_TOO_LARGE`; `LIMIT_EXCEEDED` with
+   *   `details.limit` for a quota, see `Admission`; `CONFLICT` if the queue's records are kept for another
+   *   time; those of `JobQueue.enqueue`
    */
-  async submit(input: TaskInput): Promise<Submitted> {
+  async submit(input: TaskInput): Promise<TaskHandle> {
     const [submitted] = await this.submitMany([input]);
-    return submitted as Submitted;
+    return submitted as TaskHandle;
   }
 
   /**
-   * Adds tasks, those of each tenant in their order. All are checked before the first is sent.
+   * Adds tasks, those of each tenant in their order. All are checked before the first is sent, and those of
+   * one tenant are admitted together or not at all; those of others may be.
    * @throws BusError as {@link TaskQueue.submit}; as `JobQueue.enqueueMany` if one fails later
    */
-  async submitMany(inputs: readonly TaskInput[]): Promise<Submitted[]> {
+  async submitMany(inputs: readonly TaskInput[]): Promise<TaskHandle[]> {
     const jobs = inputs.map(toJob);
     const tenants = await Promise.all(inputs.map(({ tenant }) => this.#activeTenant(tenant)));
-    for (const [index, tenant] of tenants.entries()) checkSize(tenant, jobs[index]?.payload ?? "");
-    const results: Submitted[] = [];
-    const byTenant = new Map<Tenant, number[]>();
+    const byTenant = new Map<Tenant, Outgoing[]>();
     for (const [index, tenant] of tenants.entries()) {
-      const indexes = byTenant.get(tenant);
-      if (indexes) indexes.push(index);
-      else byTenant.set(tenant, [index]);
+      const job = jobs[index] as Job;
+      const outgoing = { input: inputs[index] as TaskInput, job, index, bytes: sizeOf(job) };
+      checkSize(tenant, outgoing.bytes);
+      const own = byTenant.get(tenant);
+      if (own) own.push(outgoing);
+      else byTenant.set(tenant, [outgoing]);
     }
-    await Promise.all(
-      [...byTenant].map(async ([tenant, indexes]) => {
-        const name = tenant.storageId;
-        await this.#lanes.ensure({ name, tenant: tenant.id });
-        const own = indexes.map((index) => jobs[index] as (typeof jobs)[number]);
-        const queue = laneQueue(this.queue, name);
-        const answers =
-          own.length === 1 && own[0]
-            ? [await this.#bus.jobs.enqueue(queue, own[0])]
-            : await this.#bus.jobs.enqueueMany(queue, own);
-        for (const [place, index] of indexes.entries()) {
-          results[index] = toSubmitted(tenant, answers[place] as EnqueueResult);
-        }
-        // Whoever misses it looks by itself.
-        const delays = new Set(indexes.map((index) => this.#delayOf(inputs[index] as TaskInput)));
-        const told = [...delays].sort((a, b) => a - b).slice(0, MAX_TOLD);
-        await Promise.allSettled(told.map((delayMs) => this.#lanes.wake(name, delayMs)));
-      }),
-    );
+    if (inputs.some(({ keepResult }) => keepResult !== false)) {
+      await this.#records.ensure(this.#keepMs);
+    }
+    const results: TaskHandle[] = [];
+    const sent = [...byTenant].map(async ([tenant, own]) => {
+      const answers = await this.#send(tenant, own);
+      for (const [place, { index }] of own.entries()) {
+        const { id, duplicate } = answers[place] as EnqueueResult;
+        results[index] = this.#handle(placeOf(tenant, id), duplicate);
+      }
+    });
+    await Promise.all(sent);
     return results;
+  }
+
+  /**
+   * A task that was submitted before, here or elsewhere. Whether there is such a task is found when it is
+   * asked.
+   * @throws BusError `INVALID_ARGUMENT`; `NOT_FOUND` for an unknown tenant
+   */
+  async task(id: string): Promise<TaskHandle> {
+    return this.#handle(await this.#placeOf(id));
+  }
+
+  /** Why a task is not running, or what became of it. @throws BusError as {@link TaskQueue.task} */
+  async explain(id: string): Promise<TaskExplanation> {
+    const place = await this.#placeOf(id);
+    return explainTask(this.#handleParts, place, await this.#tenants.get(place.tenant));
   }
 
   /** Counts of a tenant's tasks. @throws BusError `NOT_FOUND` */
@@ -112,7 +177,17 @@ export class TaskQueue {
     return this.#bus.jobs.stats(await this.#jobs(tenant));
   }
 
-  /** Lets a tenant's tasks wait until {@link TaskQueue.resume}. @throws BusError `NOT_FOUND` */
+  /** What a tenant uses of its quotas in this queue. @throws BusError `NOT_FOUND` */
+  async usage(tenant: string): Promise<TenantUsage> {
+    return this.#admission.usage(await this.#tenants.get(tenant));
+  }
+
+  /** The worker pools of the queue that answer within a second. */
+  async pools(): Promise<PoolReport[]> {
+    return askPools(this.#bus, this.queue);
+  }
+
+  /** Lets a tenant's tasks wait until {@link TaskQueue.resume}; those that run go on. @throws BusError `NOT_FOUND` */
   async pause(tenant: string): Promise<void> {
     return this.#bus.jobs.pause(await this.#jobs(tenant));
   }
@@ -123,6 +198,16 @@ export class TaskQueue {
     await this.#lanes.wake((await this.#tenants.get(tenant)).storageId);
   }
 
+  /** Lets the tasks of all tenants wait until {@link TaskQueue.resumeAll}; those that run go on. */
+  async pauseAll(): Promise<void> {
+    return this.#lanes.pause();
+  }
+
+  /** Runs them again. Tenants that are paused one by one stay so. */
+  async resumeAll(): Promise<void> {
+    return this.#lanes.resume();
+  }
+
   /** Removes a tenant's tasks, but not the dead ones. @returns how many. @throws BusError `NOT_FOUND` */
   async purge(tenant: string): Promise<number> {
     return this.#bus.jobs.purge(await this.#jobs(tenant));
@@ -131,11 +216,72 @@ export class TaskQueue {
   /** Removes all that a tenant has in this queue: for `TenantRegistryOptions.cleaners`. */
   async clean(tenant: Tenant): Promise<void> {
     await this.#lanes.remove(tenant.storageId);
+    await this.#records.forgetLane(tenant.storageId);
+    await this.#admission.clean(tenant);
   }
 
   /** Name of this as a cleaner. */
   get name(): string {
     return `tasks of ${this.queue}`;
+  }
+
+  /** Gives back what was reserved of quotas and not used. Nothing is submitted after it. Idempotent. */
+  async close(): Promise<void> {
+    await this.#admission.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #send(tenant: Tenant, own: readonly Outgoing[]): Promise<readonly EnqueueResult[]> {
+    const name = tenant.storageId;
+    const delays = own.map(({ input }) => this.#delayOf(input));
+    let bytes = 0;
+    for (const outgoing of own) bytes += outgoing.bytes;
+    const scheduled = delays.filter((delayMs) => delayMs > 0).length;
+    const grant = await this.#admission.admit(tenant, { tasks: own.length, scheduled, bytes });
+    const answers = await this.#enqueue(tenant, own, grant);
+    // Whoever misses it looks by itself.
+    const told = [...new Set(delays)].sort((a, b) => a - b).slice(0, MAX_TOLD);
+    await Promise.allSettled(told.map((delayMs) => this.#lanes.wake(name, delayMs)));
+    return answers;
+  }
+
+  async #enqueue(
+    tenant: Tenant,
+    own: readonly Outgoing[],
+    grant: Grant,
+  ): Promise<readonly EnqueueResult[]> {
+    const name = tenant.storageId;
+    const jobs = own.map(({ job }) => job);
+    const queue = laneQueue(this.queue, name);
+    try {
+      await this.#lanes.ensure({ name, tenant: tenant.id });
+      const answers =
+        jobs.length === 1 && jobs[0]
+          ? [await this.#bus.jobs.enqueue(queue, jobs[0])]
+          : await this.#bus.jobs.enqueueMany(queue, jobs);
+      grant.done({ tasks: answers.filter(({ duplicate }) => !duplicate).length });
+      return answers;
+    } catch (error) {
+      if (isUnsure(error)) grant.unsure();
+      else grant.done({ tasks: 0 });
+      throw error;
+    }
+  }
+
+  #handle(place: TaskPlace, duplicate = false): TaskHandle {
+    return new TaskHandle(this.#handleParts, place, duplicate);
+  }
+
+  async #placeOf(id: string): Promise<TaskPlace> {
+    const [tenant = "", job = "", ...more] = String(id).split(".");
+    if (tenant === "" || job === "" || more.length > 0) {
+      const message = `task id is ${JSON.stringify(id)}; it is a tenant's id, a dot and the id of a job`;
+      throw new BusError("INVALID_ARGUMENT", message, { details: { field: "id" } });
+    }
+    return placeOf(await this.#tenants.get(tenant), job);
   }
 
   async #jobs(tenant: string): Promise<string> {
@@ -164,8 +310,15 @@ export function checkTaskQueue(queue: string): void {
   throw new BusError("INVALID_ARGUMENT", message, { details: { field: "queue" } });
 }
 
-function checkSize({ id, quotas }: Tenant, payload: Uint8Array | string): void {
-  const bytes = typeof payload === "string" ? Buffer.byteLength(payload) : payload.byteLength;
+function placeOf({ id: tenant, storageId: lane }: Tenant, id: string): TaskPlace {
+  return { tenant, lane, id };
+}
+
+function sizeOf({ payload }: Job): number {
+  return typeof payload === "string" ? Buffer.byteLength(payload) : payload.byteLength;
+}
+
+function checkSize({ id, quotas }: Tenant, bytes: number): void {
   const maxBytes = quotas.payloadBytes;
   if (maxBytes === null || bytes <= maxBytes) return;
   throw new BusError(
@@ -175,6 +328,8 @@ function checkSize({ id, quotas }: Tenant, payload: Uint8Array | string): void {
   );
 }
 
-function toSubmitted(tenant: Tenant, { id, duplicate }: EnqueueResult): Submitted {
-  return { id: `${tenant.id}.${id}`, duplicate };
+/** Whether tasks may have been made all the same, or may still be. */
+function isUnsure(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === "TIMEOUT" || code === "DISCONNECTED" || code === "CLOSED" || code === undefined;
 }

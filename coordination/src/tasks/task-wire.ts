@@ -11,11 +11,19 @@ export interface TaskFacts {
   readonly deadlineMs?: number | undefined;
   readonly timeoutMs?: number | undefined;
   readonly backoff?: ResolvedBackoff | undefined;
+  /** When it may be begun: after so many milliseconds, or at this time. */
+  readonly delayMs?: number | undefined;
+  readonly runAtMs?: number | undefined;
+  /** Nothing is kept of its end. */
+  readonly noResult?: true | undefined;
+  /** So that a dead one can be submitted again as it was; absent where it is the default. */
+  readonly priority?: TaskPriority | undefined;
+  readonly maxAttempts?: number | undefined;
 }
 
 const HEADER = "task-facts";
 /** Jobs have ten priorities; the steps between are for later. */
-const PRIORITIES: Readonly<Record<TaskPriority, number>> = { low: 2, normal: 5, high: 8 };
+export const PRIORITIES: Readonly<Record<TaskPriority, number>> = { low: 2, normal: 5, high: 8 };
 const BY_NUMBER = new Map(
   Object.entries(PRIORITIES).map(([name, number]) => [number, name as TaskPriority]),
 );
@@ -29,6 +37,11 @@ const facts: z.ZodType<TaskFacts, unknown> = z.object({
   backoff: z
     .object({ firstMs: z.number(), factor: z.number(), maxMs: z.number(), jitter: z.number() })
     .optional(),
+  delayMs: z.number().optional(),
+  runAtMs: z.number().optional(),
+  noResult: z.literal(true).optional(),
+  priority: z.enum(["low", "normal", "high"]).optional(),
+  maxAttempts: z.number().optional(),
 });
 
 /** The job of a task. @throws BusError `INVALID_ARGUMENT`; TypeError or RangeError for wrong options */
@@ -52,6 +65,11 @@ export function toJob(input: TaskInput): Job {
     deadlineMs,
     timeoutMs,
     ...(backoff && { backoff: resolveBackoff(backoff) }),
+    ...(delayMs !== undefined && { delayMs }),
+    ...(runAtMs !== undefined && { runAtMs }),
+    ...(input.keepResult === false && { noResult: true }),
+    ...(priority !== "normal" && { priority }),
+    ...(maxAttempts !== undefined && { maxAttempts }),
   };
   return {
     payload,
@@ -69,9 +87,9 @@ export function toTask(
   job: ClaimedJob,
   queue: string,
 ): { readonly task: Task; readonly facts: TaskFacts } | undefined {
-  const parsed = parseFacts(job.headers);
+  const parsed = factsOf(job.headers);
   if (parsed === undefined) return undefined;
-  const { [HEADER]: _, ...headers } = job.headers;
+  const headers = userHeadersOf(job.headers);
   const { tenant, type, deadlineMs } = parsed;
   const { payload, dedupKey, attempt, maxAttempts, fence, enqueuedAtMs } = job;
   const task: Task = {
@@ -92,7 +110,14 @@ export function toTask(
   return { task, facts: parsed };
 }
 
-function parseFacts(headers: Headers): TaskFacts | undefined {
+/** The headers that the submitter gave. */
+export function userHeadersOf(stored: Headers): Headers {
+  const { [HEADER]: _, ...headers } = stored;
+  return headers;
+}
+
+/** What the headers of a job say of its task; `undefined` if something else has enqueued it. */
+export function factsOf(headers: Headers): TaskFacts | undefined {
   try {
     return facts.safeParse(JSON.parse(String(headers[HEADER]))).data;
   } catch {

@@ -40,6 +40,11 @@ export interface TaskInput {
   /** How long one attempt may take, in milliseconds, 1 to 86_400_000. Default: that of the worker pool. */
   readonly timeoutMs?: number | undefined;
   readonly backoff?: Backoff | undefined;
+  /**
+   * Whether its result, attempts and logs are kept, for `TaskQueueParts.keepMs`. Without them it costs one
+   * write less, and how it ended is not known unless it is dead. @defaultValue true
+   */
+  readonly keepResult?: boolean | undefined;
 }
 
 /** A task in the hands of a worker. */

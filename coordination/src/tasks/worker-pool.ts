@@ -1,5 +1,4 @@
 import {
-  type Bus,
   type ClaimedJob,
   type Clock,
   newId,
@@ -14,59 +13,26 @@ import {
   checkJobLease,
   DEFAULT_JOB_LEASE_MS,
 } from "@busbar/core/adapter";
-import type { TenantDirectory } from "../tenants/tenant-directory.ts";
 import { type ResolvedBackoff, resolveBackoff } from "./backoff.ts";
 import { FairOrder } from "./fair-order.ts";
 import { Lane } from "./lane.ts";
+import { LaneClaims } from "./lane-claims.ts";
 import { LanePermits } from "./lane-permits.ts";
-import { type LaneEntry, laneQueue, Lanes } from "./lanes.ts";
-import { RunningTask, type TaskHandler, type TaskOutcome } from "./running-task.ts";
-import type { Backoff, Task } from "./task.ts";
+import { type LaneEntry, Lanes } from "./lanes.ts";
+import { COUNTER, NO_COUNTS, type PoolCounters, type Writable } from "./pool-counters.ts";
+import { answerAsPool, type PoolQuestion, type PoolReport } from "./pool-report.ts";
+import { RunningTask, type TaskEnding, type TaskOutcome } from "./running-task.ts";
 import { checkTaskQueue } from "./task-queue.ts";
+import { TaskRecords } from "./task-records.ts";
+import { TaskSignals } from "./task-signals.ts";
 import { toTask } from "./task-wire.ts";
-
-/** How a {@link WorkerPool} is made. */
-export interface WorkerPoolOptions {
-  readonly bus: Bus;
-  /** The queue of the `TaskQueue`. */
-  readonly queue: string;
-  readonly tenants: TenantDirectory;
-  /** Handlers by task type. A task of another type goes to the dead letters. */
-  readonly handlers: Readonly<Record<string, TaskHandler>>;
-  /** How many tasks run at a time in this pool, 1 to 1_000. @defaultValue 10 */
-  readonly concurrency?: number | undefined;
-  /** How long a task stays this pool's without a heartbeat, in milliseconds. @defaultValue 30_000 */
-  readonly leaseMs?: number | undefined;
-  /** How long an attempt may take where its task does not say, in milliseconds. @defaultValue 600_000 */
-  readonly timeoutMs?: number | undefined;
-  /** Waits between attempts where the task does not say. */
-  readonly backoff?: Backoff | undefined;
-  /** Named in the queue, for operators. Default: a new one. */
-  readonly workerId?: string | undefined;
-  /** Told of every attempt that ends. What it throws is an uncaught error. */
-  readonly onOutcome?: ((task: Task, outcome: TaskOutcome) => void) | undefined;
-  readonly clock?: Clock | undefined;
-  readonly random?: Random | undefined;
-}
-
-/** How a pool is stopped. */
-export interface StopOptions {
-  /**
-   * `drain`: runs what can be run, until nothing is ready. `finish`: begins nothing, and waits for what
-   * runs. `abort`: ends what runs. @defaultValue "finish"
-   */
-  readonly mode?: "drain" | "finish" | "abort" | undefined;
-  /** When what still runs is aborted, in milliseconds from now. @defaultValue 30_000 */
-  readonly deadlineMs?: number | undefined;
-}
-
-/** What a pool did and left. */
-export interface StopReport {
-  /** Attempts that ended since `stop`, in whatever way. */
-  readonly finished: number;
-  /** Attempts that were aborted: their tasks come again. */
-  readonly aborted: number;
-}
+import { TypeSlots } from "./type-slots.ts";
+import type {
+  PoolEvent,
+  StopOptions,
+  StopReport,
+  WorkerPoolOptions,
+} from "./worker-pool-options.ts";
 
 /** How many lanes are looked at in one round without having been woken, and how often. */
 const SWEPT = 100;
@@ -75,6 +41,8 @@ const SWEEP_MS = 5_000;
 const MAX_CLAIMS = 8;
 /** How long a lane waits for permits that others hold, if nobody wakes it. */
 const FULL_MS = 250;
+/** When a task comes again that was given back because of its type. */
+const DEFERRED_MS = 200;
 /** How long the pool rests when the server did not answer. */
 const FAILED_MS = 250;
 
@@ -88,14 +56,19 @@ const FAILED_MS = 250;
 export class WorkerPool {
   readonly workerId: string;
   readonly #options: WorkerPoolOptions;
-  readonly #concurrency: number;
+  #concurrency: number;
   readonly #leaseMs: number;
   readonly #timeoutMs: number;
   readonly #backoff: ResolvedBackoff;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #source: Lanes;
+  readonly #records: TaskRecords;
+  readonly #signals: TaskSignals;
   readonly #permits: LanePermits;
+  readonly #claims: LaneClaims;
+  readonly #types: TypeSlots;
+  readonly #counters: Writable<PoolCounters> = { ...NO_COUNTS };
   readonly #lanes = new Map<string, Lane>();
   readonly #order = new FairOrder<string>();
   readonly #running = new Set<RunningTask>();
@@ -106,6 +79,8 @@ export class WorkerPool {
   #endings: (() => Promise<void>)[] = [];
   #sweeper: Timer | undefined;
   #isPumping = false;
+  #isPaused = false;
+  #wasStarted = false;
   #state: "stopped" | "running" | "draining" | "stopping" = "stopped";
   #changed: (() => void) | undefined;
 
@@ -116,14 +91,25 @@ export class WorkerPool {
     const { clock = systemClock, random = systemRandom, workerId } = options;
     checkTaskQueue(queue);
     this.#options = options;
-    this.#concurrency = checkInteger("concurrency", concurrency, 1, 1_000);
+    this.#concurrency = checkConcurrency(concurrency);
+    this.#types = new TypeSlots(options.typeConcurrency);
     this.#leaseMs = checkJobLease(leaseMs);
     this.#timeoutMs = checkDuration("timeoutMs", timeoutMs, 1, 86_400_000);
     this.#backoff = resolveBackoff(options.backoff);
     this.#clock = clock;
     this.#random = random;
     this.#source = new Lanes(options.bus, queue);
+    this.#records = new TaskRecords(options.bus, queue, { clock, random });
+    this.#signals = new TaskSignals(options.bus, queue);
     this.workerId = workerId ?? newId(random);
+    this.#claims = new LaneClaims({
+      jobs: options.bus.jobs,
+      queue,
+      options: { workerId: this.workerId, leaseMs },
+      onClaim: () => {
+        this.#counters.claims += 1;
+      },
+    });
     this.#permits = new LanePermits({
       bus: options.bus,
       pool: `task-permits.${queue}`,
@@ -132,7 +118,10 @@ export class WorkerPool {
       random,
       freed: (lane) => this.#source.free(lane.name),
       // Others may run tasks in their place.
-      lost: () => void this.#abortAll("the pool has lost its permits"),
+      lost: () => {
+        this.#abortAll("lost", "the pool has lost its permits");
+        this.#emit({ type: "permitsLost" });
+      },
     });
   }
 
@@ -141,24 +130,48 @@ export class WorkerPool {
     return this.#running.size;
   }
 
+  /** Counts since it was made. */
+  get counters(): PoolCounters {
+    return { ...this.#counters };
+  }
+
+  /** How many tasks run at a time. */
+  get concurrency(): number {
+    return this.#concurrency;
+  }
+
+  /** Changes it, from 0 to 1_000: 0 begins nothing. What runs goes on. @throws TypeError, RangeError */
+  set concurrency(concurrency: number) {
+    this.#concurrency = concurrency === 0 ? 0 : checkConcurrency(concurrency);
+    this.#pumpSoon();
+  }
+
   /** Begins to run tasks. After a failure it may be called again. @throws BusError if the lanes cannot be read */
   async start(): Promise<void> {
-    if (this.#state !== "stopped" || this.#endings.length > 0) {
+    if (this.#state !== "stopped" || this.#wasStarted) {
       throw new Error("a worker pool is started once");
     }
     this.#state = "running";
-    const listener = {
-      found: (lane: LaneEntry) => this.#add(lane),
-      gone: (name: string) => this.#remove(name),
-      woken: (name: string, delayMs: number) => this.#onWoken(name, delayMs),
-      freed: (name: string) => this.#onFreed(name),
-    };
-    const watch = await this.#source.watch(listener).catch((error: unknown) => {
+    const { bus, queue, tenants } = this.#options;
+    try {
+      const watch = await this.#source.watch({
+        found: (lane) => this.#add(lane),
+        gone: (name) => this.#remove(name),
+        woken: (name, delayMs) => this.#onWoken(name, delayMs),
+        freed: (name) => this.#onFreed(name),
+        cancelled: (name, id) => this.#onCancelled(name, id),
+        paused: (isPaused) => this.#onPaused(isPaused),
+      });
+      this.#endings.push(() => watch.close());
+      const unlisten = tenants.onChange((id) => this.#onTenant(id));
+      this.#endings.push(async () => unlisten());
+      this.#endings.push(await answerAsPool(bus, queue, (about) => this.#report(about)));
+    } catch (error) {
       this.#state = "stopped";
+      await this.#end();
       throw error;
-    });
-    const unlisten = this.#options.tenants.onChange((id) => this.#onTenant(id));
-    this.#endings = [() => watch.close(), async () => unlisten()];
+    }
+    this.#wasStarted = true;
     this.#sweepLater();
     this.#pumpSoon();
   }
@@ -170,17 +183,19 @@ export class WorkerPool {
     const before = this.#finished;
     this.#state = mode === "drain" && this.#state === "running" ? "draining" : "stopping";
     let aborted = 0;
-    if (mode === "abort") aborted = this.#abortAll("the worker pool was stopped");
+    if (mode === "abort") aborted = this.#abortAll("stopped", "the worker pool was stopped");
     else if (!(await this.#quiet(deadlineMs))) {
-      aborted = this.#abortAll("the worker pool was stopped, and its time was over");
+      aborted = this.#abortAll("stopped", "the worker pool was stopped, and its time was over");
     }
     this.#state = "stopping";
     await this.#quiet(1_000);
     this.#sweeper?.cancel();
     for (const lane of this.#lanes.values()) lane.stop();
-    await Promise.all(this.#endings.map((end) => end()));
+    await this.#end();
     await this.#permits.close();
-    return { finished: this.#finished - before, aborted };
+    const report = { finished: this.#finished - before, aborted };
+    this.#emit({ type: "stopped", report });
+    return report;
   }
 
   // Lanes.
@@ -196,6 +211,20 @@ export class WorkerPool {
     const lane = this.#lanes.get(name);
     if (lane && delayMs > 0) this.#wakeLater(lane, delayMs);
     else this.#wake(name);
+  }
+
+  #onCancelled(name: string, id: string): void {
+    for (const running of this.#running) {
+      const { lane, id: own } = running.place;
+      if (own === id && lane === name) {
+        running.abort("cancelled", new Error("the task was cancelled"));
+      }
+    }
+  }
+
+  #onPaused(isPaused: boolean): void {
+    this.#isPaused = isPaused;
+    this.#pumpSoon();
   }
 
   #onFreed(name: string): void {
@@ -251,7 +280,7 @@ export class WorkerPool {
   }
 
   #pump(): void {
-    if (this.#state !== "running" && this.#state !== "draining") return;
+    if (this.#isPaused || (this.#state !== "running" && this.#state !== "draining")) return;
     const turns = new Map<string, number>();
     for (let free = this.#concurrency - this.#running.size - this.#reserved; free > 0; free--) {
       const name = this.#order.next();
@@ -279,7 +308,7 @@ export class WorkerPool {
       lane.isFull = allowed < slots;
       if (lane.isFull) this.#wakeLater(lane, FULL_MS);
       if (allowed > 0) {
-        const jobs = await this.#claim(lane, allowed).finally(() => {
+        const jobs = await this.#claims.claim(lane, allowed).finally(() => {
           lane.expected -= allowed;
         });
         started = jobs.length;
@@ -287,11 +316,13 @@ export class WorkerPool {
         for (const job of jobs) {
           // A claim may take long: what was permitted before it may be lost.
           if (this.#permits.covers(lane, limit)) this.#run(lane, job);
-          else job.nak({ reason: "the permit was lost before it began" }).catch(() => undefined);
+          else job.giveBack().catch(() => undefined);
         }
       }
-    } catch {
+    } catch (error) {
       // Whatever it was: the tasks are there, and the lane is looked at again.
+      this.#counters.failedClaims += 1;
+      this.#emit({ type: "claimFailed", tenant: lane.tenant, error });
       this.#wakeLater(lane, FAILED_MS);
     }
     this.#reserved -= slots;
@@ -307,12 +338,6 @@ export class WorkerPool {
     this.#changed?.();
   }
 
-  #claim({ name }: Lane, max: number): Promise<ClaimedJob[]> {
-    const { bus, queue } = this.#options;
-    const { workerId } = this;
-    return bus.jobs.claim(laneQueue(queue, name), { workerId, max, leaseMs: this.#leaseMs });
-  }
-
   #run(lane: Lane, job: ClaimedJob): void {
     const parsed = toTask(job, this.#options.queue);
     if (parsed === undefined) {
@@ -320,11 +345,21 @@ export class WorkerPool {
       return;
     }
     const { task, facts } = parsed;
+    if (!this.#types.take(task.type)) {
+      this.#counters.deferred += 1;
+      job.giveBack({ delayMs: DEFERRED_MS }).catch(() => undefined);
+      this.#wakeLater(lane, DEFERRED_MS);
+      return;
+    }
     const running = new RunningTask({
       job,
       task,
       facts,
+      place: { tenant: lane.tenant, lane: lane.name, id: job.id },
       handler: this.#options.handlers[task.type],
+      records: this.#records,
+      signals: this.#signals,
+      workerId: this.workerId,
       clock: this.#clock,
       random: this.#random,
       leaseMs: this.#leaseMs,
@@ -333,23 +368,53 @@ export class WorkerPool {
     });
     this.#running.add(running);
     lane.running += 1;
-    void running.run().then((outcome) => {
-      this.#running.delete(running);
-      lane.running -= 1;
-      this.#finished += 1;
-      if (outcome.type === "retry") this.#wakeLater(lane, outcome.delayMs);
-      this.#options.onOutcome?.(task, outcome);
-      // Its slot may be taken, and so may its permit.
-      if (lane.isFull) this.#want(lane);
-      else this.#pumpSoon();
-      this.#changed?.();
-    });
+    this.#counters.started += 1;
+    this.#emit({ type: "started", task });
+    void running.run().then((outcome) => this.#onEnded(lane, running, outcome));
+  }
+
+  #onEnded(lane: Lane, running: RunningTask, outcome: TaskOutcome): void {
+    const { task } = running;
+    this.#running.delete(running);
+    this.#types.free(task.type);
+    lane.running -= 1;
+    this.#finished += 1;
+    this.#counters[COUNTER[outcome.type]] += 1;
+    if (outcome.type === "retry") this.#wakeLater(lane, outcome.delayMs);
+    this.#emit({ type: "ended", task, outcome });
+    // Its slot may be taken, and so may its permit.
+    if (lane.isFull) this.#want(lane);
+    else this.#pumpSoon();
+    this.#changed?.();
+  }
+
+  #emit(event: PoolEvent): void {
+    this.#options.onEvent?.(event);
+  }
+
+  #report({ lane: name, id }: PoolQuestion): PoolReport {
+    const lane = name === undefined ? undefined : this.#lanes.get(name);
+    const attempt = [...this.#running].find(({ place }) => place.lane === name && place.id === id)
+      ?.task.attempt;
+    return {
+      workerId: this.workerId,
+      concurrency: this.#concurrency,
+      running: this.#running.size,
+      types: Object.keys(this.#options.handlers),
+      isOpen: this.#state === "running",
+      ...(lane && { lane: { running: lane.running, isFull: lane.isFull } }),
+      ...(attempt !== undefined && { attempt }),
+    };
   }
 
   // Ends.
 
-  #abortAll(reason: string): number {
-    for (const running of this.#running) running.abort(new Error(reason));
+  async #end(): Promise<void> {
+    await Promise.all(this.#endings.splice(0).map((end) => end()));
+  }
+
+  #abortAll(ending: TaskEnding, reason: string): number {
+    for (const running of this.#running) running.abort(ending, new Error(reason));
     return this.#running.size;
   }
 
@@ -358,7 +423,7 @@ export class WorkerPool {
     const endMs = this.#clock.monotonic() + limitMs;
     const isBusy = (): boolean =>
       this.#running.size + this.#reserved > 0 ||
-      (this.#state === "draining" && this.#order.ready > 0);
+      (this.#state === "draining" && !this.#isPaused && this.#order.ready > 0);
     while (isBusy()) {
       const leftMs = endMs - this.#clock.monotonic();
       if (leftMs <= 0) return false;
@@ -388,4 +453,8 @@ export class WorkerPool {
       this.#wake(names[this.#sweepAt] as string);
     }
   }
+}
+
+function checkConcurrency(concurrency: number): number {
+  return checkInteger("concurrency", concurrency, 1, 1_000);
 }
