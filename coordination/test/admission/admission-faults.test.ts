@@ -84,7 +84,11 @@ function submitter(world: World, books: Books, tenant: Tenant) {
       }
     };
     while (!signal.aborted) {
-      for (let burst = Math.floor(random.next() * 10); burst >= 0; burst--) await submit();
+      const burst = Array.from({ length: Math.floor(random.next() * 10) });
+      // What is admitted together may be seen late together, which the bound of the rate cannot tell.
+      const isTogether = tenant.quotas.perMinute === null && random.next() < 0.5;
+      if (isTogether) await Promise.all(burst.map(submit));
+      else for (const _ of burst) await submit();
       await clock.sleep(random.next() * 600);
     }
   };

@@ -1,5 +1,5 @@
 import { simulate, type SimProcess } from "@busbar/bus-memory";
-import { type Bus, BusError, seededRandom } from "@busbar/core";
+import { type Bus, BusError, seededRandom, VirtualClock } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { Admission } from "../../src/index.ts";
 import { errorOf } from "../support/backends.ts";
@@ -35,6 +35,43 @@ describe("several processes", () => {
     expect((await b.usage(tenant)).perDay.used).toBe(80);
     expect(shop.clock.pendingTimers).toBe(0);
     expect(await errorOf(a.admit(tenant, ONE))).toMatchObject({ code: "CLOSED" });
+  });
+
+  it("get what another gave back since they were refused, at once", async () => {
+    await using shop = await Shop.open();
+    const tenant = only({ perDay: 10 });
+    const [a, b] = [shop.admission(), shop.admission()];
+    const grant = await a.admit(tenant, { ...ONE, tasks: 10 });
+    expect(await shop.clock.autoAdvance(errorOf(b.admit(tenant, ONE)))).toMatchObject({
+      details: { used: 10 },
+    });
+    grant.done({ tasks: 0 });
+    await a.close();
+    // The clock stands still.
+    await shop.submit(b, tenant, { tasks: 10 });
+  });
+
+  it("get no more in a moment than the bucket holds, while one stands still", async () => {
+    await using shop = await Shop.open();
+    const tenant = only({ perMinute: 100 });
+    const clock = new VirtualClock({ startAtMs: shop.clock.now() });
+    const still = shop.admission({ bus: shop.bus, clock });
+    const other = shop.admission();
+    await submitMany(shop, still, tenant, 12);
+    const used = async (admission: Admission): Promise<number> =>
+      (await admission.usage(tenant)).perMinute.used;
+    const reserved = (await used(other)) - (await used(still));
+    expect([await used(still), reserved]).toEqual([12, 11]);
+    // 25 tokens come back where there were 23 less.
+    await shop.clock.advance(15_000);
+    shop.ready = 0;
+    const fill = async (): Promise<void> => {
+      for (;;) await shop.submit(other, tenant);
+    };
+    await shop.clock.autoAdvance(errorOf(fill()));
+    await submitMany(shop, still, tenant, reserved);
+    // One comes back while the other waits for what is reserved.
+    expect(shop.ready).toBeLessThanOrEqual(101);
   });
 
   it("get what one that was killed had reserved after 30 s, and it does not use it any more", async () => {

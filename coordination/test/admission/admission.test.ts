@@ -128,15 +128,30 @@ describe("the day", () => {
     });
   });
 
-  it("does not come back where a clock is behind", async () => {
-    await using shop = await Shop.open(MIDNIGHT_MS);
-    const admission = shop.admission();
-    const tenant = only({ perDay: 10, perMinute: 10 });
-    await submitMany(shop, admission, tenant, 10);
-    const clock = new VirtualClock({ startAtMs: MIDNIGHT_MS - 90_000 });
-    const behind = shop.admission({ bus: shop.bus, clock });
-    await shop.clock.advance(500);
-    expect(await errorOf(behind.admit(tenant, ONE))).toMatchObject({ code: "LIMIT_EXCEEDED" });
+  it("gives nothing to the next of what another process has reserved", async () => {
+    await using shop = await Shop.open(MIDNIGHT_MS - 50);
+    const [a, b] = [shop.admission(), shop.admission()];
+    const tenant = only({ perDay: 100 });
+    await submitMany(shop, a, tenant, 20);
+    await shop.clock.advance(60);
+    await submitMany(shop, b, tenant, 100);
+    await shop.clock.advance(1_000);
+    expect((await b.usage(tenant)).perDay.used).toBe(100);
+  });
+
+  it("and the minute do not come back where a clock is behind", async () => {
+    for (const limit of ["perDay", "perMinute"] as const) {
+      await using shop = await Shop.open(MIDNIGHT_MS);
+      const tenant = only({ [limit]: 10 });
+      await submitMany(shop, shop.admission(), tenant, 5);
+      await shop.clock.advance(500);
+      const clock = new VirtualClock({ startAtMs: MIDNIGHT_MS - 20_000 });
+      const behind = shop.admission({ bus: shop.bus, clock });
+      await submitMany(shop, behind, tenant, 5);
+      expect(await errorOf(shop.submit(behind, tenant))).toMatchObject({
+        details: { limit, used: 10 },
+      });
+    }
   });
 });
 
