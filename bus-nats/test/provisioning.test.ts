@@ -1,3 +1,4 @@
+import { toText } from "@busbar/core";
 import { connect } from "@nats-io/transport-node";
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import { describe, expect, it } from "vitest";
@@ -57,17 +58,33 @@ await onEachServer((binary) => {
   });
 
   describe("a stream that is made right after one of its name was removed", () => {
+    const LANES = ["a", "b", "c", "d"];
+    const ROUNDS = Array.from({ length: 30 }, (_, round) => `${round}`);
+
     it("has none of its messages", async () => {
-      const namespace = newNamespace();
-      const { kv, jobs } = await open(context.server.url, { namespace });
-      const { streams } = await manager();
-      for (let round = 1; round <= 40; round++) {
-        await kv.put("b", `k${round}`, "v");
-        expect((await kv.keys("b")).keys).toEqual([`k${round}`]);
-        await jobs.enqueue("q", { payload: "v" });
-        expect((await streams.info(`BUSBAR_${namespace}_JOB_q`)).state.messages).toBe(1);
-        await Promise.all([kv.deleteBucket("b"), jobs.deleteQueue("q")]);
-      }
+      const { kv } = await open(context.server.url);
+      const lane = async (bucket: string): Promise<void> => {
+        for (const round of ROUNDS) {
+          await kv.put(bucket, round, "v");
+          expect((await kv.keys(bucket)).keys).toEqual([round]);
+          await kv.deleteBucket(bucket);
+        }
+      };
+      await Promise.all(LANES.map(lane));
+    });
+
+    it("keeps its own", async () => {
+      const { jobs } = await open(context.server.url);
+      const lane = async (queue: string): Promise<void> => {
+        for (const round of ROUNDS) {
+          await jobs.enqueue(queue, { payload: round });
+          const [job] = await jobs.claim(queue, { workerId: "w", waitMs: 2_000 });
+          expect(job && toText(job.payload)).toBe(round);
+          await job?.ack({ confirm: true });
+          await jobs.deleteQueue(queue);
+        }
+      };
+      await Promise.all(LANES.map(lane));
     });
   });
 
