@@ -5,6 +5,7 @@ import {
   type NatsServerGeneration,
 } from "@busbar/scripts";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { electionBench } from "./election/bench.ts";
 import { memoryBench } from "./memory/bench.ts";
 import { natsBench } from "./nats/bench.ts";
 import { Profiler } from "./profile.ts";
@@ -55,6 +56,15 @@ withCommonOptions(program.command("simulator"))
   .description("the simulator: operations per second, and the seeds of the demo workload")
   .action(async ({ rounds, only, ...options }: CommonOptions) => {
     await publish(await simulatorBench({ rounds, only, progress }), { rounds, ...options });
+  });
+
+withCommonOptions(program.command("election"))
+  .description(
+    "the time from the end of a leader to the next one, among five processes that are killed",
+  )
+  .action(async ({ only, ...options }: CommonOptions) => {
+    const binary = await findNatsServer();
+    await publish(await electionBench({ binary, only, progress }), options);
   });
 
 try {

@@ -1,0 +1,46 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { FencedBucket, LeaderElection, type Leadership } from "@busbar/coordination";
+import { openBus, toText } from "@busbar/core";
+import type { SchedulerCommand, SchedulerConfig, SchedulerEvent } from "./crew.ts";
+
+// A process that runs the scheduler while it leads. Whoever started it hears of it, and may end it.
+
+const config = JSON.parse(process.argv[2] ?? "") as SchedulerConfig;
+const { url, name, ttlMs, everyMs } = config;
+const tell = (event: SchedulerEvent): void => void process.send?.(event);
+
+await using bus = await openBus(url);
+const election = new LeaderElection({ bus, name: "scheduler", candidateId: name, ttlMs });
+const ledger = new FencedBucket({ bus, bucket: "schedule" });
+const stop = new AbortController();
+
+process.on("message", (command: SchedulerCommand) => {
+  if (command.type === "stop") stop.abort();
+  else void election.resign();
+});
+// Nobody is left who could end it.
+process.on("disconnect", () => process.exit(1));
+
+/** One tick after the other; the count goes on where the last leader left it. */
+async function schedule({ term, lost }: Leadership): Promise<void> {
+  tell({ type: "led", term });
+  const mine = ledger.guard(term);
+  while (!lost.aborted) {
+    const last = await mine.get("tick");
+    const tick = Number(last === undefined ? 0 : toText(last.value)) + 1;
+    // It may be stopped here, for longer than it leads, and go on without knowing: what it writes then
+    // is refused.
+    await sleep(everyMs);
+    await mine.put("tick", String(tick));
+  }
+}
+
+while (!stop.signal.aborted) {
+  // A write that is refused says that somebody else leads: the next campaign waits for that one's end.
+  await election.whileLeader(schedule, { signal: stop.signal }).catch((error: Error) => {
+    tell({ type: "refused", message: error.message });
+  });
+}
+// Else the channel to the parent keeps the process alive.
+process.removeAllListeners("disconnect");
+process.disconnect();
