@@ -3,16 +3,18 @@ import { DEFAULT_JOB_LEASE_MS, type ResolvedClaimOptions, within } from "@busbar
 import type { Msg } from "@nats-io/transport-node";
 import { leaseVerb, NatsClaimedJob } from "./claimed-job.ts";
 import type { NatsContext } from "./context.ts";
+import { isFiller } from "./filler.ts";
 import { quietMoment } from "./held-jobs.ts";
 import {
   attemptsOf,
   buryJob,
+  dropFiller,
   dropIfGone,
+  giveBack,
   type JobDelivery,
   type JobTools,
   settleJob,
 } from "./job-delivery.ts";
-import type { StoredLedgerEntry } from "./ledger.ts";
 import { priorityOfSubject, queueOfSubject, type Queues, type QueueState } from "./queue-state.ts";
 import { ACK, type DeliveryInfo, nakAfter, parseAckSubject } from "./wire/ack-subject.ts";
 import { H, numberField } from "./wire/headers.ts";
@@ -62,7 +64,7 @@ export class JobClaims {
     this.#tools = tools;
     this.#puller = new Puller(context.link, (raw) => {
       // If the bus closes meanwhile: the server hands it out again after the ack wait.
-      this.#giveBack(queueOfSubject(raw.subject), raw).catch(() => undefined);
+      giveBack(this.#tools, queueOfSubject(raw.subject), raw).catch(() => undefined);
     });
     context.link.onDisconnect(() => this.#puller.disconnected());
   }
@@ -98,7 +100,7 @@ export class JobClaims {
           const pulled = await this.#wait(state, options, leftMs, wake);
           if (pulled.length === 0) continue;
           if (state.paused) {
-            await Promise.all(pulled.map(({ raw }) => this.#giveBack(queue, raw)));
+            await Promise.all(pulled.map(({ raw }) => giveBack(this.#tools, queue, raw)));
             continue;
           }
           jobs.push(...(await this.#admit(state, pulled, options)));
@@ -110,7 +112,7 @@ export class JobClaims {
           if (jobs.length === 0) continue;
         }
         if (!wake.aborted) return inOrder(jobs);
-        await Promise.all(jobs.map((job) => this.#giveBack(queue, job.relinquish())));
+        await Promise.all(jobs.map((job) => giveBack(this.#tools, queue, job.relinquish())));
         wake.throwIfAborted();
       }
     } finally {
@@ -185,7 +187,7 @@ export class JobClaims {
       const pulled = batch.map((raw) => ({ raw, askedAt }));
       if (state.version !== version && (state.paused || (levels()[0] as number) > priority)) {
         // A pause, or a higher priority that came into use meanwhile: these have to wait.
-        await Promise.all(pulled.map(({ raw }) => this.#giveBack(state.queue, raw)));
+        await Promise.all(pulled.map(({ raw }) => giveBack(this.#tools, state.queue, raw)));
         if (state.paused) break;
         version = state.version;
         index = 0;
@@ -258,7 +260,7 @@ export class JobClaims {
       fast[index] === undefined ? this.#admitSlowly(state, one, options) : undefined,
     );
     const surplus = pulled.slice(options.max);
-    await Promise.all(surplus.map(({ raw }) => this.#giveBack(state.queue, raw)));
+    await Promise.all(surplus.map(({ raw }) => giveBack(this.#tools, state.queue, raw)));
     const jobs: NatsClaimedJob[] = [];
     for (const [index, job] of fast.entries()) {
       const admitted = job ?? (await slow[index]);
@@ -277,7 +279,8 @@ export class JobClaims {
     if (options.leaseMs !== DEFAULT_JOB_LEASE_MS || now - askedAt > FRESH_MS) return undefined;
     const info = parseAckSubject(raw.reply as string);
     if (info.deliveries !== 1) return undefined;
-    if (raw.headers !== undefined && dueAtMs(raw, info) > 0) return undefined;
+    const { headers } = raw;
+    if (headers && (isFiller(headers) || dueAtMs(raw, info) > 0)) return undefined;
     const delivery: JobDelivery = { queue: state.queue, raw, info, entry: undefined };
     return new NatsClaimedJob(this.#tools, delivery, {
       leaseMs: options.leaseMs,
@@ -333,6 +336,10 @@ export class JobClaims {
     const { link } = this.#context;
     const { ledger, deadLetters } = this.#tools;
     const info = parseAckSubject(raw.reply as string);
+    if (isFiller(raw.headers)) {
+      await dropFiller(this.#tools, { queue, raw, info });
+      return undefined;
+    }
     const dueMs = dueAtMs(raw, info);
     const again = info.deliveries > 1;
     const [entry, dead] = await Promise.all([
@@ -359,21 +366,6 @@ export class JobClaims {
       return undefined;
     }
     return delivery;
-  }
-
-  /** Back at once, without using up an attempt. */
-  async #giveBack(queue: string, raw: Msg): Promise<void> {
-    const { link } = this.#context;
-    const { ledger } = this.#tools;
-    const info = parseAckSubject(raw.reply as string);
-    const priority = priorityOfSubject(raw.subject);
-    let entry: StoredLedgerEntry;
-    try {
-      entry = await ledger.uncount("job", queue, info, { freeAtMs: 0, priority });
-    } finally {
-      if (link.connected) link.outbox.publish(raw.reply as string, nakAfter(0));
-    }
-    await dropIfGone(this.#tools, queue, entry);
   }
 }
 

@@ -25,6 +25,7 @@ import {
 } from "@busbar/core/adapter";
 import type { NatsContext } from "./context.ts";
 import { NatsDeadLetters } from "./dead-letters.ts";
+import { isFiller, storeFiller } from "./filler.ts";
 import { HeldJobs } from "./held-jobs.ts";
 import { JobClaims } from "./job-claims.ts";
 import { dedupKeyOf, type JobTools, maxAttemptsOf } from "./job-delivery.ts";
@@ -132,7 +133,7 @@ export class NatsJobQueue implements JobQueue, Owned {
       this.deadLetters.get(queue, id),
     ]);
     // A crash between the dead letter and the settle leaves both: the dead letter stands.
-    if (!stored || dead) return undefined;
+    if (!stored || dead || isFiller(stored.headers)) return undefined;
     const { headers } = stored;
     return {
       id,
@@ -150,7 +151,13 @@ export class NatsJobQueue implements JobQueue, Owned {
     const state = this.#check(queue);
     const sequence = jobNumber(id);
     if (sequence === undefined) return false;
-    const removed = await this.#context.api.deleteMessage(state.stream, sequence);
+    const { api, link } = this.#context;
+    if (!link.features.v2_10) {
+      const stored = await api.byLeader(state.stream, sequence);
+      if (!stored || isFiller(stored.headers)) return false;
+      await storeFiller(this.#context, this.#ledger, state, stored);
+    }
+    const removed = await api.deleteMessage(state.stream, sequence);
     const [entry, dead] = await Promise.all([
       this.#ledger.read("job", queue, sequence),
       this.deadLetters.get(queue, id),
@@ -187,10 +194,11 @@ export class NatsJobQueue implements JobQueue, Owned {
     let delayedUnseen = 0;
     let givenBack = 0;
     const first = info?.state.first_seq ?? 0;
-    for (const { freeAtMs, priority = 0, sequence } of entries) {
+    for (const { freeAtMs, priority = 0, sequence, isFiller: isNone } of entries) {
+      const seen = (seenUpTo.get(priority) ?? 0) >= sequence;
+      if (isNone && !seen) waiting -= 1;
       // What was purged while a worker had it may be given back all the same.
       if (freeAtMs === undefined || sequence < first) continue;
-      const seen = (seenUpTo.get(priority) ?? 0) >= sequence;
       if (freeAtMs > now) {
         delayed += 1;
         if (!seen) delayedUnseen += 1;
@@ -216,10 +224,12 @@ export class NatsJobQueue implements JobQueue, Owned {
   async purge(queue: string): Promise<number> {
     const state = this.#check(queue);
     await this.#queues.ensureLevel(state, 0);
-    const purged = await this.#context.api.purge(state.stream);
+    const { api, link } = this.#context;
+    const entries = link.features.v2_10 ? [] : await this.#ledger.list("job", queue);
+    const purged = await api.purge(state.stream);
     await this.#ledger.purge("job", queue);
     await this.#recount(state);
-    return purged;
+    return purged - entries.filter((entry) => entry.isFiller).length;
   }
 
   async deleteQueue(queue: string): Promise<boolean> {

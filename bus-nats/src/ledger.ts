@@ -17,6 +17,8 @@ export interface LedgerEntry {
   readonly freeAtMs?: number;
   /** The consumer of a job, by its priority. */
   readonly priority?: number;
+  /** It is no job: see `storeFiller`. */
+  readonly isFiller?: boolean;
 }
 
 /** An entry as it was read. */

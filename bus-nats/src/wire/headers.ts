@@ -27,6 +27,7 @@ export const H = {
   deadSubject: "Busbar-Subject",
   priority: "Busbar-Priority",
   replayFor: "Busbar-Replay-For",
+  filler: "Busbar-Filler",
 } as const;
 
 /** Header fields as they go over the wire, in order. */

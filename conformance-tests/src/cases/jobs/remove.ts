@@ -159,27 +159,30 @@ export const removeCases: readonly ConformanceCase[] = [
     async run(context) {
       const { bus, clock } = context;
       const other = await context.open();
-      for (const maxAttempts of [5, 1]) {
-        for (const [name, call] of Object.entries(CALLS)) {
-          const queue = `removed-${name}-${maxAttempts}`.replaceAll(" ", "_");
-          const [added] = await enqueueTexts(bus, ["removed"], { maxAttempts }, queue);
-          const job = await claimOne(bus, {}, queue);
-          checkEqual(await other.jobs.remove(queue, added?.id ?? ""), true, "the answer");
-          // Whether the worker is told is left open; what must not happen is that it matters.
-          const refused = await call(job).catch((error: unknown) => error);
-          if (refused !== undefined)
-            checkEqual(errorCode(refused), "LEASE_LOST", `code of ${name}`);
-          await pass(context, 20);
-          await statsBecome(context, bus, EMPTY, queue);
-          await checkNothing(other, `after ${name}`, queue);
-          const waiting = later(claimOne(other, {}, queue));
-          const from = clock.monotonic();
-          await enqueueTexts(bus, ["next"], {}, queue);
-          checkEqual(textsOf([await waiting]), ["next"], `the job after ${name}`);
-          checkAtOnce(context, { from, to: clock.monotonic() }, `the hand-out after ${name}`);
-          const { leased, dead } = await bus.jobs.stats(queue);
-          checkEqual([leased, dead], [1, 0], `leased and dead after ${name}`);
-        }
+      const names = [1, 5].flatMap((most) => Object.keys(CALLS).map((name) => ({ name, most })));
+      const queueOf = (index: number): string => `removed-${index}`;
+      for (const [index, { name, most }] of names.entries()) {
+        const queue = queueOf(index);
+        const [added] = await enqueueTexts(bus, ["removed"], { maxAttempts: most }, queue);
+        const job = await claimOne(bus, {}, queue);
+        checkEqual(await other.jobs.remove(queue, added?.id ?? ""), true, "the answer");
+        // Whether the worker is told is left open; what must not happen is that it matters.
+        const refused = await CALLS[name]?.(job).catch((error: unknown) => error);
+        if (refused !== undefined) checkEqual(errorCode(refused), "LEASE_LOST", `code of ${name}`);
+      }
+      await pass(context, 100);
+      for (const [index, { name, most }] of names.entries()) {
+        const what = `${name} of the first of ${most} attempts`;
+        const queue = queueOf(index);
+        checkEqual(await bus.jobs.stats(queue), EMPTY, `the stats after ${what}`);
+        await checkNothing(other, `after ${what}`, queue);
+        const waiting = later(claimOne(other, {}, queue));
+        const from = clock.monotonic();
+        await enqueueTexts(bus, ["next"], {}, queue);
+        checkEqual(textsOf([await waiting]), ["next"], `the job after ${what}`);
+        checkAtOnce(context, { from, to: clock.monotonic() }, `the hand-out after ${what}`);
+        const { leased, dead } = await bus.jobs.stats(queue);
+        checkEqual([leased, dead], [1, 0], `leased and dead after ${what}`);
       }
     },
   },
@@ -226,6 +229,35 @@ export const removeCases: readonly ConformanceCase[] = [
       const order = kept.toSorted((a, b) => b.priority - a.priority).map(({ text }) => text);
       checkEqual((await bus.jobs.stats(QUEUE)).ready, order.length, "ready jobs");
       checkEqual(await drain(bus), order, "the order");
+    },
+  },
+  {
+    id: "JQ-REMOVE-012",
+    title: "Where the last jobs of each priority are removed, those before them are handed out",
+    contract: "jobs",
+    level: "L1",
+    async run(context) {
+      const { bus } = context;
+      for (const queue of ["drained", "paused", "purged"]) {
+        for (const text of ["a", "b", "c", "d"]) {
+          for (const priority of [5, 0]) {
+            const [job] = await enqueueTexts(bus, [`${text} ${priority}`], { priority }, queue);
+            const isLast = text === "c" || text === "d";
+            if (isLast) checkEqual(await bus.jobs.remove(queue, job?.id ?? ""), true, "the answer");
+          }
+        }
+        checkEqual(await bus.jobs.stats(queue), { ...EMPTY, ready: 4 }, "the stats");
+        if (queue === "paused") {
+          const waiting = later(claimNow(bus, 1, { waitMs: 200, maxPriority: 4 }, queue));
+          await bus.jobs.pause(queue);
+          for (const job of await waiting) await job.giveBack();
+          await statsBecome(context, bus, { ready: 4, paused: true }, queue);
+          await bus.jobs.resume(queue);
+        }
+        if (queue === "purged") checkEqual(await bus.jobs.purge(queue), 4, "purged jobs");
+        else checkEqual(await drain(bus, queue), ["a 5", "b 5", "a 0", "b 0"], "the jobs");
+        await statsBecome(context, bus, EMPTY, queue);
+      }
     },
   },
   {
