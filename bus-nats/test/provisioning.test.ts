@@ -59,7 +59,7 @@ await onEachServer((binary) => {
 
   describe("a stream that is made right after one of its name was removed", () => {
     const LANES = ["a", "b", "c", "d"];
-    const ROUNDS = Array.from({ length: 30 }, (_, round) => `${round}`);
+    const ROUNDS = Array.from({ length: 80 }, (_, round) => `${round}`);
 
     it("has none of its messages", async () => {
       const { kv } = await open(context.server.url);
