@@ -73,9 +73,9 @@ async function checkExample(file: string, bus: string, wanted: string, url?: str
 
 async function checkDemo(bus: string, url: string) {
   const startedAt = performance.now();
-  const { out, problem } = await run("demo/main.ts", ["--bus", url]);
+  const { out, problem } = await run("file-index/main.ts", ["--bus", url]);
   const found = problem === undefined ? undefined : `${problem}\n${out}`;
-  report(`demo/main.ts on ${bus}`, found, performance.now() - startedAt);
+  report(`file-index/main.ts on ${bus}`, found, performance.now() - startedAt);
 }
 
 const { values: options } = parseArgs({ options: { json: { type: "string" } } });

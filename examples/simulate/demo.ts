@@ -2,7 +2,7 @@ import { ALL_FAULTS, defineScenario, standardCheckers, type World } from "@busba
 import type { Bus, Clock, EnqueueResult, Random } from "@busbar/core";
 import { answerer, follower, insist, type Job, keeper, totalOf, worker } from "./demo-processes.ts";
 
-// The workload of the demo, small enough for a thousand seeds: jobs with leases that three workers
+// The workload of `file-index`, small enough for a thousand seeds: jobs with leases that three workers
 // claim, poison that ends in the dead letters, totals that racing writers add up, a durable that
 // follows, an rpc that answers, and a lock with a fence. Everything that can go wrong does.
 

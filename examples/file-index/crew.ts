@@ -10,10 +10,10 @@ export interface WorkerConfig {
   readonly name: string;
 }
 
-/** What the demo says to a worker process. */
+/** What a worker process is told. */
 export type WorkerCommand = { readonly type: "hang" } | { readonly type: "stop" };
 
-/** A worker as the demo sees it, wherever it runs. */
+/** A worker as the run sees it, wherever it runs. */
 export interface Worker {
   readonly name: string;
   /** "in this process" or "process 4711". */

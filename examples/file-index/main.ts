@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { startNatsServer } from "@busbar/scripts";
 import { Command, InvalidArgumentError } from "commander";
 import { formatReport } from "./report.ts";
-import { runDemo } from "./run.ts";
+import { runIndexing } from "./run.ts";
 
 const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -15,7 +15,7 @@ interface Options {
   readonly json?: string;
 }
 
-const options = new Command("demo")
+const options = new Command("file-index")
   .description("Indexes every text file under a folder, with workers that die on the way.")
   .option("--input <dir>", "the folder; by default this project", PROJECT)
   .option("--bus <url>", "memory:, nats://host:port, or nats: for a server of its own", "memory:")
@@ -26,14 +26,14 @@ const options = new Command("demo")
   .opts<Options>();
 
 process.exitCode = await main().catch((error: unknown) => {
-  console.error(`demo: ${error instanceof Error ? error.message : String(error)}`);
+  console.error(`file-index: ${error instanceof Error ? error.message : String(error)}`);
   return 1;
 });
 
 /** Resolves with the exit code. */
 async function main(): Promise<number> {
   await using server = options.bus === "nats:" ? await startNatsServer() : undefined;
-  const report = await runDemo({
+  const report = await runIndexing({
     root: resolve(options.input),
     url: server?.url ?? options.bus,
     workers: options.workers,

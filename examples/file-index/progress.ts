@@ -4,7 +4,7 @@ import logUpdate from "log-update";
 const BAR_WIDTH = 30;
 const REDRAW_MS = 60;
 
-/** Where the demo says what happens: on a terminal with a live bar below, else in plain lines. */
+/** Where a run says what happens: on a terminal with a live bar below, else in plain lines. */
 export class Progress implements Disposable {
   readonly #live = process.stdout.isTTY === true;
   readonly #startedAt = performance.now();

@@ -1,7 +1,7 @@
 import { defineBucket, defineJob, defineMethod, defineTopic } from "@busbar/core";
 import { z } from "zod";
 
-// What the programs of the demo send each other, in one place: data, shared by all of them.
+// What the programs of the example send each other, in one place: data, shared by all of them.
 
 const amount = z.int().min(0);
 

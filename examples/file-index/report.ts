@@ -3,7 +3,7 @@ import Table from "cli-table3";
 import type { Counts } from "./definitions.ts";
 
 /** What a run found out. */
-export interface DemoReport {
+export interface IndexingReport {
   readonly bus: string;
   readonly server: string;
   readonly workers: number;
@@ -47,10 +47,10 @@ interface Fact {
   readonly ok: boolean;
 }
 
-type Findings = Omit<DemoReport, "problems">;
+type Findings = Omit<IndexingReport, "problems">;
 
 /** The findings with what is off about them. */
-export function judge(findings: Findings): DemoReport {
+export function judge(findings: Findings): IndexingReport {
   const problems = factsOf(findings)
     .filter(({ ok }) => !ok)
     .map(({ name, value, must }) => `${name}: ${shown(value)}, must be ${must}`);
@@ -90,7 +90,7 @@ function shown(value: number): string {
 }
 
 /** The report as a table for people. */
-export function formatReport(report: DemoReport): string {
+export function formatReport(report: IndexingReport): string {
   const table = new Table({
     head: ["", "found", "must be", ""],
     colAligns: ["left", "right", "right", "left"],

@@ -2,7 +2,7 @@ import { openBus } from "@busbar/core";
 import type { WorkerCommand, WorkerConfig } from "./crew.ts";
 import { runWorker, type WorkerEvent } from "./worker.ts";
 
-// A worker as a process of its own. The demo that started it hears of its work, and may end it.
+// A worker as a process of its own. The program that started it hears of its work, and may end it.
 
 const config = JSON.parse(process.argv[2] ?? "") as WorkerConfig;
 const stop = new AbortController();

@@ -1,7 +1,6 @@
 import { extname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Bus, newId, openBus, typedBus } from "@busbar/core";
-import { clean, removeNamespace } from "./clean.ts";
 import { startLocalWorker, startWorkerProcess, type Worker } from "./crew.ts";
 import { askIndex, fileJobs } from "./definitions.ts";
 import { listFiles } from "./files.ts";
@@ -10,7 +9,7 @@ import { Follower } from "./follower.ts";
 import { IndexService } from "./index-service.ts";
 import { Milestones } from "./milestones.ts";
 import { Progress } from "./progress.ts";
-import { type DemoReport, judge } from "./report.ts";
+import { type IndexingReport, judge } from "./report.ts";
 import { Tally } from "./tally.ts";
 import { keyOf } from "./totals.ts";
 import { LEASE_MS } from "./worker.ts";
@@ -20,17 +19,17 @@ const POLL_MS = 100;
 /** When nothing moves for so long the run gives up, and the report says what is missing. */
 const STUCK_MS = 20_000;
 
-export interface DemoOptions {
+export interface IndexingOptions {
   readonly root: string;
   readonly url: string;
   readonly workers: number;
 }
 
-/** Runs the demo and says what it found. */
-export async function runDemo(options: DemoOptions): Promise<DemoReport> {
+/** Indexes a folder and says what it found. */
+export async function runIndexing(options: IndexingOptions): Promise<IndexingReport> {
   const id = newId(undefined, 8);
   // One namespace for this run alone.
-  const namespace = `demo-${id}`;
+  const namespace = `files-${id}`;
   const url = inNamespace(options.url, namespace);
   const listing = await listFiles(options.root);
   if (listing.texts.length === 0) throw new Error(`no text file in ${options.root}`);
@@ -52,8 +51,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
       seconds: (Date.now() - startedAtMs) / 1_000,
     });
   } finally {
-    await clean(bus);
-    if (bus.capabilities.backend === "nats") await removeNamespace(options.url, namespace);
+    await bus.removeNamespace();
   }
 }
 
@@ -68,7 +66,7 @@ function inNamespace(url: string, namespace: string): string {
 /** One run: the workers, and what happens to them on the way. */
 class Run implements Disposable {
   readonly #bus: Bus;
-  readonly #options: DemoOptions;
+  readonly #options: IndexingOptions;
   readonly #paths: readonly string[];
   readonly #milestones = new Milestones();
   readonly #tally = new Tally();
@@ -82,7 +80,7 @@ class Run implements Disposable {
   #answers = 0;
   #note = "";
 
-  constructor(bus: Bus, options: DemoOptions, paths: readonly string[]) {
+  constructor(bus: Bus, options: IndexingOptions, paths: readonly string[]) {
     this.#bus = bus;
     this.#options = options;
     this.#paths = paths;
