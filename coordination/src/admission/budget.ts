@@ -135,12 +135,7 @@ export class Budget {
       this.#tenant = tenant;
       this.#goodUntilMs = Number.NEGATIVE_INFINITY;
     }
-    if (this.#covers(wanted)) {
-      this.#recent = plus(this.#recent, wanted);
-      this.#submissions += 1;
-      this.#admit(wanted);
-      return Promise.resolve(this.#epoch);
-    }
+    if (this.#working === undefined && this.#takeSpare(wanted)) return Promise.resolve(this.#epoch);
     return new Promise((admit, reject) => {
       const patientUntilMs = this.#parts.clock.monotonic() + PATIENCE_MS;
       this.#waiters.push({ wanted, patientUntilMs, admit, reject });
@@ -176,13 +171,17 @@ export class Budget {
     if (this.#isUnsettled) await this.#exchange().catch(() => undefined);
   }
 
-  #covers(wanted: TaskAmount): boolean {
-    if (this.#working !== undefined) return false;
+  /** @returns whether there was enough that may still be used */
+  #takeSpare(wanted: TaskAmount): boolean {
     const { clock } = this.#parts;
     if (clock.monotonic() >= this.#goodUntilMs) return false;
     if (dayOf(clock.now()) > this.#reserved.day) return false;
     const left = minus(this.spare, wanted);
-    return left.tasks >= 0 && left.scheduled >= 0 && left.bytes >= 0;
+    if (left.tasks < 0 || left.scheduled < 0 || left.bytes < 0) return false;
+    this.#recent = plus(this.#recent, wanted);
+    this.#submissions += 1;
+    this.#admit(wanted);
+    return true;
   }
 
   #admit(wanted: TaskAmount): void {
@@ -213,8 +212,19 @@ export class Budget {
         delayMs = RENEWED_EVERY_MS;
         for (const { reject } of this.#waiters.splice(0)) reject(error as Error);
       }
+      this.#serveFromSpare();
     } while (this.#waiters.length > 0);
     return delayMs;
+  }
+
+  /** Those who came while it wrote may find enough. */
+  #serveFromSpare(): void {
+    for (;;) {
+      const [first] = this.#waiters;
+      if (first === undefined || !this.#takeSpare(first.wanted)) return;
+      this.#waiters.shift();
+      first.admit(this.#epoch);
+    }
   }
 
   /**
