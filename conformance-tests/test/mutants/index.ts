@@ -1,5 +1,6 @@
 import { claiming } from "./claiming.ts";
 import { enqueueing } from "./enqueueing.ts";
+import { givingBack } from "./giving-back.ts";
 import { leases } from "./leases.ts";
 import { lifecycle } from "./lifecycle.ts";
 import { limitedClaims } from "./limited-claims.ts";
@@ -8,7 +9,7 @@ import { publishing } from "./publishing.ts";
 import { queues } from "./queues.ts";
 import { requests } from "./requests.ts";
 import { settling } from "./settling.ts";
-import { givingBack, singleJobs } from "./single-jobs.ts";
+import { singleJobs } from "./single-jobs.ts";
 import { subscribing } from "./subscribing.ts";
 import { values } from "./values.ts";
 import { views } from "./views.ts";
