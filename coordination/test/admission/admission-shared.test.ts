@@ -216,6 +216,23 @@ describe("the cost", () => {
     expect(shop.calls["get"]).toBeLessThan(50);
   });
 
+  it("is no more where many wait at a time and the counts take long to ask for", async () => {
+    await using shop = await Shop.open();
+    const { clock } = shop;
+    shop.statsTakeMs = 5;
+    const admission = shop.admission();
+    const tenant = only({ perDay: 1_000_000, queued: 1_000_000 });
+    let left = 20_000;
+    const submitter = async (): Promise<void> => {
+      for (; left > 0; left--) {
+        await shop.submit(admission, tenant);
+        await clock.sleep(8);
+      }
+    };
+    await clock.autoAdvance(Promise.all(Array.from({ length: 64 }, submitter)));
+    expect(shop.calls["cas"]).toBeLessThan(50);
+  });
+
   it("is one write for all that come together", async () => {
     await using shop = await Shop.open();
     const admission = shop.admission();

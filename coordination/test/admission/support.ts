@@ -80,6 +80,7 @@ export class Shop {
   delayed = 0;
   leased = 0;
   stored = 0;
+  statsTakeMs = 0;
   readonly calls: Record<string, number> = {};
   #seed = 0;
 
@@ -97,6 +98,7 @@ export class Shop {
     const random = seededRandom((this.#seed += 1));
     const stats = async (): Promise<QueueStats> => {
       const { ready, delayed, leased } = this;
+      if (this.statsTakeMs > 0) await this.clock.sleep(this.statsTakeMs);
       return { ready, delayed, leased, dead: 0, paused: false };
     };
     const storedBytes = async (): Promise<number> => this.stored;
