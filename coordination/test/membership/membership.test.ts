@@ -1,4 +1,4 @@
-import { type Bus, openBus, VirtualClock } from "@busbar/core";
+import { type Bus, type KvEvent, type KvWatch, openBus, VirtualClock } from "@busbar/core";
 import { afterEach, describe, expect, it } from "vitest";
 import {
   LeaderElection,
@@ -238,6 +238,41 @@ describe("silence", () => {
     stop.abort();
     await clock.autoAdvance(sweeping);
     await members.close();
+  });
+
+  it("that only the sweeper has not seen the end of removes nobody", async () => {
+    const { bus, beat } = await observe();
+    let isFrozen = false;
+    const { kv } = bus;
+    // A connection on which nothing arrives any more, while writes go through.
+    const watch = async (...args: Parameters<typeof kv.watch>): Promise<KvWatch> => {
+      const inner = await kv.watch(...args);
+      const events = async function* (): AsyncGenerator<KvEvent, undefined> {
+        for await (const event of inner) {
+          if (isFrozen) await new Promise(() => undefined);
+          yield event;
+        }
+        return undefined;
+      };
+      return Object.assign(Object.create(inner) as KvWatch, { [Symbol.asyncIterator]: events });
+    };
+    const late = new Proxy(kv, {
+      get: (target, name) =>
+        name === "watch" ? watch : (Reflect.get(target, name) as () => void).bind(target),
+    });
+    const sweeper = await Membership.open({ ...bus, kv: late } as Bus, { clock });
+    await beat("silent");
+    await beat("n1");
+    isFrozen = true;
+    await clock.advance(300_000);
+    await beat("n1");
+    await clock.advance(301_000);
+    const stop = new AbortController();
+    const sweeping = sweeper.sweep({ lost: stop.signal });
+    await clock.advance(60_000);
+    stop.abort();
+    await sweeping;
+    expect((await kv.keys("members")).keys).toEqual(["n1"]);
   });
 
   it("in which the observer stood still itself does not count", async () => {
