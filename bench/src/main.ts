@@ -7,10 +7,11 @@ import {
 import { Command, InvalidArgumentError, Option } from "commander";
 import { electionBench } from "./election/bench.ts";
 import { memoryBench } from "./memory/bench.ts";
-import { natsBench } from "./nats/bench.ts";
+import { natsBench, type NatsBenchOptions } from "./nats/bench.ts";
 import { Profiler } from "./profile.ts";
 import { isMet, type Report, toJson, toTable } from "./report.ts";
 import { simulatorBench } from "./simulator/bench.ts";
+import { tasksBench } from "./tasks/bench.ts";
 
 const DEFAULT_ROUNDS = 5;
 
@@ -29,22 +30,13 @@ interface NatsOptions extends CommonOptions {
 
 const program = new Command("bench").description("measures Busbar, side by side with raw clients");
 
-withCommonOptions(program.command("nats"))
+withNatsOptions(program.command("nats"))
   .description("Busbar beside the raw NATS client on a private nats-server")
-  .option("--server-bin <path>", "the nats-server to start; default: the newest that is found")
-  .addOption(
-    new Option("--version <generation>", "the generation of nats-server to find").choices(
-      NATS_SERVER_GENERATIONS,
-    ),
-  )
-  .option("--profile <directory>", "also write CPU profiles of the slices, and print a summary")
-  .action(async (options: NatsOptions) => {
-    const profiler = options.profile ? await Profiler.open(options.profile) : undefined;
-    const binary = await findNatsServer({ path: options.serverBin, version: options.version });
-    const { rounds, only } = options;
-    await publish(await natsBench({ binary, rounds, only, profiler, progress }), options);
-    profiler?.close();
-  });
+  .action((options: NatsOptions) => onNats(natsBench, options));
+
+withNatsOptions(program.command("tasks"))
+  .description("the task queue and its workers: tasks a second on NATS and on memory, idle pick-up")
+  .action((options: NatsOptions) => onNats(tasksBench, options));
 
 withCommonOptions(program.command("memory"))
   .description("the embedded bus: rates, and the cost per operation by what is queued")
@@ -81,6 +73,28 @@ function withCommonOptions(command: Command): Command {
     .option("--only <name>", "only rows whose name contains this")
     .option("--rounds <n>", "rounds, of which the medians are printed", rounds, DEFAULT_ROUNDS)
     .option("--check", "exit with 1 if a target is missed");
+}
+
+function withNatsOptions(command: Command): Command {
+  return withCommonOptions(command)
+    .option("--server-bin <path>", "the nats-server to start; default: the newest that is found")
+    .addOption(
+      new Option("--version <generation>", "the generation of nats-server to find").choices(
+        NATS_SERVER_GENERATIONS,
+      ),
+    )
+    .option("--profile <directory>", "also write CPU profiles of the slices, and print a summary");
+}
+
+async function onNats(
+  bench: (options: NatsBenchOptions) => Promise<Report>,
+  options: NatsOptions,
+): Promise<void> {
+  const profiler = options.profile ? await Profiler.open(options.profile) : undefined;
+  const binary = await findNatsServer({ path: options.serverBin, version: options.version });
+  const { rounds, only } = options;
+  await publish(await bench({ binary, rounds, only, profiler, progress }), options);
+  profiler?.close();
 }
 
 function rounds(text: string): number {

@@ -1,9 +1,8 @@
 import { environmentFacts } from "../environment.ts";
-import { compare } from "../measure.ts";
 import type { Profiler } from "../profile.ts";
 import type { Report, Row } from "../report.ts";
 import type { NatsServerBinary } from "@busbar/scripts";
-import type { ComparisonRow } from "./comparison-row.ts";
+import { type ComparisonRow, compareRow } from "./comparison-row.ts";
 import { idleRows } from "./idle.ts";
 import { jobRows } from "./jobs.ts";
 import { kvRows } from "./kv.ts";
@@ -31,7 +30,6 @@ const COMPARISONS: readonly ComparisonRow[] = [
   ...jobRows,
   ...subscribeRows,
 ];
-const SLICES = 4;
 
 /** Rows that measure something else than a rate, by what they are about. */
 const OTHERS: Readonly<Record<string, (setup: NatsSetup, rounds: number) => Promise<Row[]>>> = {
@@ -57,20 +55,4 @@ export async function natsBench(options: NatsBenchOptions): Promise<Report> {
   }
   const server = `nats-server ${setup.server.version}`;
   return { suite: "bench nats", environment: environmentFacts(server, rounds), rows };
-}
-
-async function compareRow(
-  row: ComparisonRow,
-  setup: NatsSetup,
-  { rounds, profiler }: NatsBenchOptions,
-): Promise<Row> {
-  const sides = await row.open(setup);
-  profiler?.row(row.name);
-  try {
-    const slices = row.slices ?? SLICES;
-    const result = await compare(sides, { rounds, slices, profiler });
-    return { name: row.name, unit: "per second", ...result, target: row.target, note: row.note };
-  } finally {
-    await sides.close?.();
-  }
 }

@@ -1,5 +1,5 @@
-import type { Sides } from "../measure.ts";
-import type { Target } from "../report.ts";
+import { compare, type CompareOptions, type Sides } from "../measure.ts";
+import type { Row, Target } from "../report.ts";
 import type { NatsSetup } from "./setup.ts";
 
 /** A row whose sides do the same work on the same server. */
@@ -21,3 +21,22 @@ export const FASTER: Target = { of: "ratio", bound: "atLeast", value: 1.5 };
 
 /** Length of a timed slice, in milliseconds: four of them make a round of one side. */
 export const SLICE_MS = 200;
+
+const SLICES = 4;
+
+/** Measures a row. */
+export async function compareRow(
+  row: ComparisonRow,
+  setup: NatsSetup,
+  { rounds, profiler }: Pick<CompareOptions, "rounds" | "profiler">,
+): Promise<Row> {
+  const sides = await row.open(setup);
+  profiler?.row(row.name);
+  try {
+    const slices = row.slices ?? SLICES;
+    const result = await compare(sides, { rounds, slices, profiler });
+    return { name: row.name, unit: "per second", ...result, target: row.target, note: row.note };
+  } finally {
+    await sides.close?.();
+  }
+}

@@ -12,7 +12,7 @@ const JOBS = 20_000;
 const DOUBLE_ACK_JOBS = 5_000;
 
 /** A work-queue stream of the raw client with its one consumer. */
-interface RawQueue {
+export interface RawQueue {
   readonly client: RawClient;
   readonly stream: string;
   readonly subject: string;
@@ -28,7 +28,11 @@ async function openRawQueue(client: RawClient, name: string): Promise<RawQueue> 
 }
 
 /** The queues of all sides, empty. */
-async function openQueues({ bus, best, plain }: NatsSetup): Promise<readonly [RawQueue, RawQueue]> {
+export async function openQueues({
+  bus,
+  best,
+  plain,
+}: NatsSetup): Promise<readonly [RawQueue, RawQueue]> {
   await bus.jobs.deleteQueue(QUEUE);
   await bus.jobs.enqueue(QUEUE, { payload: PAYLOAD });
   await bus.jobs.purge(QUEUE);

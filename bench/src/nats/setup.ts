@@ -23,6 +23,8 @@ export interface NatsSetup extends AsyncDisposable {
   /** Where the server tells about itself. */
   readonly monitorUrl: string;
   readonly bus: Bus;
+  /** Another bus with a connection of its own, in a namespace that nobody used before. */
+  openBus(): Promise<Bus>;
   /** The raw client with its best options. */
   readonly best: RawClient;
   /** The raw client as it is without options. */
@@ -41,12 +43,19 @@ export async function openNatsSetup(binary: NatsServerBinary): Promise<NatsSetup
   const monitorPort = await freePort();
   const server = await startNatsServer({ binary, config: `http: "127.0.0.1:${monitorPort}"` });
   const bus = await openBus({ backend: "nats", servers: server.url, namespace: NAMESPACE });
+  let namespaces = 0;
   const best = await openRaw(server.url, "best");
   const plain = await openRaw(server.url, "default");
   return {
     server,
     monitorUrl: `http://127.0.0.1:${monitorPort}`,
     bus,
+    openBus: () =>
+      openBus({
+        backend: "nats",
+        servers: server.url,
+        namespace: `${NAMESPACE}-${(namespaces += 1)}`,
+      }),
     best,
     plain,
     [Symbol.asyncDispose]: async () => {
