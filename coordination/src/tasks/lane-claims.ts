@@ -19,19 +19,28 @@ export class LaneClaims {
     this.#parts = parts;
   }
 
-  /** In the order of the lane; every so many tasks one of a lower priority, if one waits: see `Lane.aged`. */
+  /**
+   * In the order of the lane; every so many tasks one of a lower priority, if one waits: see `Lane.aged`.
+   * Those come last, so that a claim that takes all there is has them in their order.
+   */
   async claim(lane: Lane, max: number): Promise<ClaimedJob[]> {
-    const aged: ClaimedJob[] = [];
-    for (const maxPriority of lane.aged(max)) {
-      aged.push(...(await this.#take(lane, { max: 1, maxPriority })));
-    }
-    if (aged.length === max) return aged;
+    const aged = lane.aged(max);
+    const strict = max - aged.length;
+    const asked: number[] = [];
+    const claimed = strict === 0 ? [] : await this.#take(lane, { max: strict });
     try {
-      return [...(await this.#take(lane, { max: max - aged.length })), ...aged];
+      // Fewer than asked for: there are no others, of whatever priority.
+      for (let place = 0; place < aged.length && claimed.length === strict + place; place++) {
+        const maxPriority = aged[place] as number;
+        asked.push(maxPriority);
+        const [job] = await this.#take(lane, { max: 1, maxPriority });
+        claimed.push(...(job ? [job] : await this.#take(lane, { max: 1 })));
+      }
     } catch (error) {
-      if (aged.length === 0) throw error;
-      return aged;
+      if (claimed.length === 0) throw error;
     }
+    lane.claimed(claimed.length, asked);
+    return claimed;
   }
 
   #take({ name }: Lane, options: Partial<ClaimOptions>): Promise<ClaimedJob[]> {

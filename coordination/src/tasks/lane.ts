@@ -25,7 +25,9 @@ export class Lane implements LaneEntry {
   wakes = 0;
   /** Others have its permits. */
   isFull = false;
-  #turns = 0;
+  /** How many were claimed since tasks of normal or low priority, or of low priority, were asked for first. */
+  #sinceNormal = 0;
+  #sinceLow = 0;
   readonly #clock: Clock;
   readonly #onDue: () => void;
   /** By the monotonic clock. */
@@ -42,14 +44,26 @@ export class Lane implements LaneEntry {
 
   /** Which of the next tasks are of a lower priority if such wait: the highest priority of each. */
   aged(count: number): number[] {
-    const from = this.#turns;
-    this.#turns += count;
     const aged: number[] = [];
-    for (let turn = from + 1; turn <= this.#turns; turn++) {
-      if (turn % AGING === 0) aged.push(PRIORITIES.low);
-      else if (turn % AGING === AGING / 2) aged.push(PRIORITIES.normal);
+    let [normal, low] = [this.#sinceNormal, this.#sinceLow];
+    for (let place = 0; place < count; place++) {
+      normal += 1;
+      low += 1;
+      if (low >= AGING) {
+        aged.push(PRIORITIES.low);
+        normal = low = 0;
+      } else if (normal >= AGING / 2) {
+        aged.push(PRIORITIES.normal);
+        normal = 0;
+      }
     }
     return aged;
+  }
+
+  /** So many tasks were claimed; tasks of these lower priorities were asked for first. */
+  claimed(count: number, aged: readonly number[]): void {
+    this.#sinceNormal = aged.length > 0 ? 0 : this.#sinceNormal + count;
+    this.#sinceLow = aged.includes(PRIORITIES.low) ? 0 : this.#sinceLow + count;
   }
 
   /** Something falls due after each of these times. */

@@ -76,6 +76,34 @@ await onEachBackend((openOn) => {
       expect(ran).toEqual(["high0", "high1", "0", "1", "low0", "low1"]);
     });
 
+    it("runs, of twenty tasks, one of normal and one of low priority, however many higher ones wait", async () => {
+      const { pool, submit } = await setUp({ id: "a", name: "a" });
+      await submit("a", 3, "low");
+      await submit("a", 3);
+      await submit("a", 100, "high");
+      const ran: string[] = [];
+      await pool(({ priority }) => void ran.push(priority), { concurrency: 1 }).start();
+      await expect.poll(() => ran.length, { timeout: 4_000 }).toBe(106);
+      const places = (wanted: string) =>
+        ran.flatMap((priority, index) => (priority === wanted ? [index + 1] : []));
+      expect(places("normal")).toEqual([10, 30, 50]);
+      expect(places("low")).toEqual([20, 40, 60]);
+    });
+
+    it("begins low tasks in time also where many are claimed at once", async () => {
+      const { pool, submit } = await setUp({ id: "a", name: "a" });
+      await submit("a", 10, "low");
+      await submit("a", 1_000, "high");
+      const ran: string[] = [];
+      await pool(({ priority }) => void ran.push(priority), { concurrency: 8 }).start();
+      await expect.poll(() => ran.length, { timeout: 8_000 }).toBe(1_010);
+      const places = ran.flatMap((priority, index) => (priority === "low" ? [index + 1] : []));
+      // What is being claimed at the moment comes on top.
+      for (const [index, place] of places.entries()) {
+        expect(place, `low task ${index}`).toBeLessThanOrEqual(20 * (index + 1) + 16);
+      }
+    });
+
     it("runs what comes later at once, and what is delayed when it is due", async () => {
       const { pool, tasks } = await setUp({ id: "a", name: "a" });
       const ran: string[] = [];
