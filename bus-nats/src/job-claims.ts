@@ -8,7 +8,6 @@ import { quietMoment } from "./held-jobs.ts";
 import {
   attemptsOf,
   buryJob,
-  dropFiller,
   dropIfGone,
   giveBack,
   type JobDelivery,
@@ -331,25 +330,23 @@ export class JobClaims {
     }
   }
 
-  /** What is known of a delivery; `undefined` if it is not due yet or dead already. */
+  /** What is known of a delivery; `undefined` if it is not due yet, dead already or no job. */
   async #inspect(queue: string, raw: Msg): Promise<JobDelivery | undefined> {
     const { link } = this.#context;
     const { ledger, deadLetters } = this.#tools;
     const info = parseAckSubject(raw.reply as string);
-    if (isFiller(raw.headers)) {
-      await dropFiller(this.#tools, { queue, raw, info });
-      return undefined;
-    }
     const dueMs = dueAtMs(raw, info);
     const again = info.deliveries > 1;
+    const isNone = isFiller(raw.headers);
     const [entry, dead] = await Promise.all([
-      again || dueMs > 0 ? ledger.read("job", queue, info.streamSequence) : undefined,
+      again || dueMs > 0 || isNone ? ledger.read("job", queue, info.streamSequence) : undefined,
       // A crash between the dead letter and the settle leaves both: the dead letter stands.
       again ? deadLetters.get(queue, String(info.streamSequence)) : undefined,
     ]);
     const delivery: JobDelivery = { queue, raw, info, entry };
-    if (dead) {
+    if (dead || isNone) {
       await settleJob(link, delivery, ACK);
+      if (entry) await ledger.remove(entry);
       return undefined;
     }
     const now = dueMs > 0 ? await ledger.nowMs() : 0;

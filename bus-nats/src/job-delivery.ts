@@ -2,7 +2,6 @@ import { BusError } from "@busbar/core";
 import { DEFAULT_MAX_ATTEMPTS } from "@busbar/core/adapter";
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { type NatsDeadLetters, REPLAY_ID } from "./dead-letters.ts";
-import { isFiller } from "./filler.ts";
 import type { HeldJobs } from "./held-jobs.ts";
 import type { Ledger, StoredLedgerEntry } from "./ledger.ts";
 import type { Link } from "./link.ts";
@@ -107,10 +106,6 @@ export async function dropIfGone(
 export async function giveBack(tools: JobTools, queue: string, raw: Msg): Promise<void> {
   const { link, ledger } = tools;
   const info = parseAckSubject(raw.reply as string);
-  if (isFiller(raw.headers)) {
-    await dropFiller(tools, { queue, raw, info });
-    return;
-  }
   const priority = priorityOfSubject(raw.subject);
   let entry: StoredLedgerEntry;
   try {
@@ -119,16 +114,6 @@ export async function giveBack(tools: JobTools, queue: string, raw: Msg): Promis
     if (link.connected) link.outbox.publish(raw.reply as string, nakAfter(0));
   }
   await dropIfGone(tools, queue, entry);
-}
-
-/** Takes what is no job from its queue. */
-export async function dropFiller(
-  { link, ledger }: JobTools,
-  { queue, raw, info }: Omit<JobDelivery, "entry">,
-): Promise<void> {
-  const entry = await ledger.read("job", queue, info.streamSequence);
-  await settleJob(link, { queue, raw, info, entry }, ACK);
-  if (entry) await ledger.remove(entry);
 }
 
 /** Sends a verb for a delivery and waits until the server has taken it. */

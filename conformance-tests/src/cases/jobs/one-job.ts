@@ -5,10 +5,13 @@ import { claimNow, enqueueTexts, LONG_MS, pass, statsBecome } from "./helpers.ts
 const LEASE_MS = 150;
 
 /**
- * Makes a job in each of the states of one that is not dead, with the name of the state as payload.
- * @returns their ids by state
+ * Makes a job in each of the states of one that is not dead, with the name of the state as payload,
+ * where so many others are leased. @returns their ids by state
  */
-export async function jobsInEachState(context: CaseContext): Promise<Map<string, string>> {
+export async function jobsInEachState(
+  context: CaseContext,
+  others: number = 0,
+): Promise<Map<string, string>> {
   const { bus } = context;
   const ids = new Map<string, string>();
   const held = ["naked", "naked late", "given back", "given back late", "leased", "left"];
@@ -28,7 +31,7 @@ export async function jobsInEachState(context: CaseContext): Promise<Map<string,
   check(ready && delayed, "nothing was enqueued");
   ids.set("ready", ready.id).set("delayed", delayed.id);
   checkEqual(ids.size, 8, "states");
-  await statsBecome(context, bus, { ready: 3, delayed: 3, leased: 2 });
+  await statsBecome(context, bus, { ready: 3, delayed: 3, leased: 2 + others });
   return ids;
 }
 
