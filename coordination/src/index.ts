@@ -114,3 +114,8 @@ export {
   type TenantRegistryOptions,
 } from "./tenants/tenant-registry.ts";
 export { TenantDirectory } from "./tenants/tenant-directory.ts";
+export {
+  type ThreadHandler,
+  threadHandler,
+  type ThreadHandlerOptions,
+} from "./threads/thread-handler.ts";
