@@ -10,6 +10,8 @@ export interface PoolReport {
   readonly types: readonly string[];
   /** Whether it begins tasks: not while it stops. */
   readonly isOpen: boolean;
+  /** Whether it has heard that the whole queue is paused. */
+  readonly isPaused: boolean;
   /** The tasks of the lane that it runs, and whether its tenant has no more permits. */
   readonly lane?: { readonly running: number; readonly isFull: boolean } | undefined;
   /** The attempt at the task, if it runs here. */
@@ -28,6 +30,7 @@ const report: z.ZodType<PoolReport, unknown> = z.object({
   running: z.number(),
   types: z.array(z.string()),
   isOpen: z.boolean(),
+  isPaused: z.boolean(),
   lane: z.object({ running: z.number(), isFull: z.boolean() }).optional(),
   attempt: z.number().optional(),
 });

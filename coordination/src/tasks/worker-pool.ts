@@ -91,7 +91,7 @@ export class WorkerPool {
     const { clock = systemClock, random = systemRandom, workerId } = options;
     checkTaskQueue(queue);
     this.#options = options;
-    this.#concurrency = checkConcurrency(concurrency);
+    this.#concurrency = checkInteger("concurrency", concurrency, 1, 1_000);
     this.#types = new TypeSlots(options.typeConcurrency);
     this.#leaseMs = checkJobLease(leaseMs);
     this.#timeoutMs = checkDuration("timeoutMs", timeoutMs, 1, 86_400_000);
@@ -142,7 +142,7 @@ export class WorkerPool {
 
   /** Changes it, from 0 to 1_000: 0 begins nothing. What runs goes on. @throws TypeError, RangeError */
   set concurrency(concurrency: number) {
-    this.#concurrency = concurrency === 0 ? 0 : checkConcurrency(concurrency);
+    this.#concurrency = checkInteger("concurrency", concurrency, 0, 1_000);
     this.#pumpSoon();
   }
 
@@ -402,6 +402,7 @@ export class WorkerPool {
       running: this.#running.size,
       types: Object.keys(this.#options.handlers),
       isOpen: this.#state === "running",
+      isPaused: this.#isPaused,
       ...(lane && { lane: { running: lane.running, isFull: lane.isFull } }),
       ...(attempt !== undefined && { attempt }),
     };
@@ -453,8 +454,4 @@ export class WorkerPool {
       this.#wake(names[this.#sweepAt] as string);
     }
   }
-}
-
-function checkConcurrency(concurrency: number): number {
-  return checkInteger("concurrency", concurrency, 1, 1_000);
 }
