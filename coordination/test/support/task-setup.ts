@@ -30,10 +30,10 @@ export interface TaskSetup {
   readonly tenants: TenantDirectory;
   readonly tasks: TaskQueue;
   /** A pool that is stopped after the test. */
-  pool(
+  readonly pool: (
     handlers: TaskHandler | Readonly<Record<string, TaskHandler>>,
     options?: Partial<WorkerPoolOptions>,
-  ): WorkerPool;
+  ) => WorkerPool;
 }
 
 /** Makes them, with tenants that have no limits but those that are given. */
