@@ -114,6 +114,7 @@ export {
   type TenantRegistryOptions,
 } from "./tenants/tenant-registry.ts";
 export { TenantDirectory } from "./tenants/tenant-directory.ts";
+export { TenantViews, tenantViewCleaner } from "./tenants/tenant-views.ts";
 export {
   type ThreadHandler,
   threadHandler,

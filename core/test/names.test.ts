@@ -6,6 +6,8 @@ import {
   checkNamespace,
   checkSubject,
   checkSubjectPattern,
+  isNamespaceWithin,
+  namespaceBelow,
 } from "../src/adapter.ts";
 import { isBusError } from "../src/index.ts";
 
@@ -142,5 +144,38 @@ describe("names in errors", () => {
       return;
     }
     throw new Error("was not refused");
+  });
+});
+
+describe("namespaceBelow", () => {
+  it("allows 64 characters together, and no name that begins with a dash", () => {
+    expect(namespaceBelow("app", "a")).toBe("app--a");
+    expect(namespaceBelow("a".repeat(30), "b".repeat(32))).toHaveLength(64);
+    for (const name of ["b".repeat(33), "-a", "", "a.b", "a_b", 7 as never]) {
+      expect(() => namespaceBelow("a".repeat(30), name)).toThrow(/^namespace /);
+    }
+  });
+
+  it("makes what isNamespaceWithin finds below its parent, and below no other", () => {
+    const parents = ["a", "a-", "-", "a--b", "ab", "A"];
+    const names = ["a", "b", "b-", "b--c", "B"];
+    for (const parent of parents) {
+      for (const name of names) {
+        expect(isNamespaceWithin(namespaceBelow(parent, name), parent)).toBe(true);
+      }
+    }
+    for (const [namespace, parent] of [
+      ["a---b", "a"],
+      ["a--", "a"],
+      ["a---", "a"],
+      ["a-b", "a"],
+      ["ab", "a"],
+      ["a--b", "A"],
+      ["a", "a--b"],
+    ] as const) {
+      expect(isNamespaceWithin(namespace, parent), `${namespace} in ${parent}`).toBe(false);
+    }
+    expect(isNamespaceWithin("a", "a")).toBe(true);
+    expect(isNamespaceWithin("a---b", "a-")).toBe(true);
   });
 });
