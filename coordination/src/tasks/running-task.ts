@@ -118,10 +118,13 @@ type Handled =
 export class RunningTask {
   readonly task: Task;
   readonly #parts: RunningTaskParts;
-  readonly #controller = new AbortController();
+  /** Made when the handler asks for its signal: few do, and it costs more than the rest of an attempt. */
+  #controller: AbortController | undefined;
   readonly #logs: string[] = [];
   #progress: JsonValue | undefined;
-  #ending: TaskEnding | undefined;
+  #ending: { readonly type: TaskEnding; readonly reason: unknown } | undefined;
+  /** Leaves the handler behind. */
+  #interrupt: ((reason: unknown) => void) | undefined;
   #startedAtMs = 0;
   #beatTimer: Timer | undefined;
   #limitTimer: Timer | undefined;
@@ -139,8 +142,10 @@ export class RunningTask {
 
   /** Ends the attempt: the handler's signal aborts. The first reason counts. */
   abort(ending: TaskEnding, reason: unknown): void {
-    this.#ending ??= ending;
-    this.#controller.abort(reason);
+    if (this.#ending !== undefined) return;
+    this.#ending = { type: ending, reason };
+    this.#controller?.abort(reason);
+    this.#interrupt?.(reason);
   }
 
   /** Runs the handler and settles. Never rejects. */
@@ -156,7 +161,7 @@ export class RunningTask {
       if (this.task.attempt > 1 && (await this.#hasEnded())) return await this.#drop();
       const handled = await this.#handle();
       if (lost.aborted) return { type: "lost", error: lost.reason };
-      if (this.#ending === "cancelled") return await this.#drop();
+      if (this.#ending?.type === "cancelled") return await this.#drop();
       return await this.#settle(handled);
     } catch (error) {
       // It could not be settled, or not surely: if it was not, it comes again, by this or by its lease.
@@ -174,8 +179,8 @@ export class RunningTask {
 
   async #handle(): Promise<Handled> {
     const { handler, task, facts, clock, timeoutMs } = this.#parts;
-    const { signal } = this.#controller;
     try {
+      if (this.#ending !== undefined) throw this.#ending.reason;
       if (handler === undefined) {
         throw new DiscardTask(`there is no handler for tasks of type ${task.type}`, "unhandled");
       }
@@ -186,22 +191,39 @@ export class RunningTask {
       const tooLong = (): void =>
         this.abort("timeout", new Error(`the attempt took longer than ${limitMs} ms`));
       this.#limitTimer = clock.setTimer(tooLong, limitMs);
-      const aborted = new Promise<never>((_resolve, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-      });
-      const work = (async () => handler(task, this.#context()))();
-      // A handler that does not listen to its signal is left behind.
-      return { ok: true, value: toJson(await Promise.race([work, aborted])) };
+      const work = handler(task, this.#context());
+      const value = isThenable(work) ? await this.#unlessInterrupted(work) : work;
+      return { ok: true, value: toJson(value) };
     } catch (error) {
       return { ok: false, error, failure: this.#failureOf(error) };
     }
   }
 
+  /** What a handler gives; one that does not listen to its signal is left behind. */
+  #unlessInterrupted(work: PromiseLike<unknown>): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#interrupt = reject;
+      if (this.#ending !== undefined) reject(this.#ending.reason);
+      work.then(resolve, reject);
+    });
+  }
+
+  #signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#ending !== undefined) this.#controller.abort(this.#ending.reason);
+    }
+    return this.#controller.signal;
+  }
+
   #context(): TaskContext {
+    const signal = (): AbortSignal => this.#signal();
     const { task, clock, signals, place } = this.#parts;
     const { attempt } = task;
     return {
-      signal: this.#controller.signal,
+      get signal() {
+        return signal();
+      },
       clock,
       progress: (value) => {
         this.#progress = value;
@@ -233,7 +255,7 @@ export class RunningTask {
       return { type: "done", value: handled.value };
     }
     const { error, failure } = handled;
-    if (this.#ending === "stopped") {
+    if (this.#ending?.type === "stopped") {
       await job.giveBack();
       return { type: "returned" };
     }
@@ -301,14 +323,14 @@ export class RunningTask {
   }
 
   async #hasEnded(): Promise<boolean> {
-    const { records, place } = this.#parts;
-    return isFinal(await records.get(place.lane, place.id));
+    const { records, place, facts } = this.#parts;
+    return !facts.noResult && isFinal(await records.get(place.lane, place.id));
   }
 
   #failureOf(error: unknown): TaskFailure {
     const message = describeThrown(error).message.slice(0, MAX_MESSAGE);
     if (error instanceof DiscardTask) return { kind: error.kind, message };
-    return { kind: this.#ending === "timeout" ? "timeout" : "failed", message };
+    return { kind: this.#ending?.type === "timeout" ? "timeout" : "failed", message };
   }
 
   #beatLater(): void {
@@ -339,6 +361,10 @@ function isSame(one: TaskRecord, other: TaskRecord): boolean {
     last?.attempt === mine?.attempt &&
     last?.startedAtMs === mine?.startedAtMs
   );
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | undefined | null)?.then === "function";
 }
 
 /** What a handler returned, as JSON. @throws DiscardTask if it is none */

@@ -152,7 +152,12 @@ export class TaskHandle<Value = JsonValue> {
     const { bus, queue, lanes, records, signals, clock } = this.#parts;
     const { lane, id } = this.#place;
     const { record, job, dead } = await this.#sight();
-    if (isFinal(record) || dead) return false;
+    if (isFinal(record)) {
+      // Whoever ended it was interrupted.
+      if (job) await bus.jobs.remove(laneQueue(queue, lane), id);
+      return false;
+    }
+    if (dead) return false;
     if (job === undefined) throw this.#notFound();
     const facts = factsOf(job.headers);
     const cancelled: TaskRecord = {
@@ -164,14 +169,14 @@ export class TaskHandle<Value = JsonValue> {
       error: { kind: "cancelled", message: reason.slice(0, 1_024) },
       updatedAtMs: clock.now(),
     };
-    // The record first: from then on nobody else can say how it ended.
-    const stands = await records.write(lane, id, () => cancelled);
-    if (stands !== cancelled) return false;
-    const removed = await bus.jobs.remove(laneQueue(queue, lane), id);
-    if (!removed && facts?.noResult) {
-      // Its worker has settled it, and wrote nothing.
-      await records.forget(lane, id);
-      return false;
+    if (facts?.noResult) {
+      // Its worker writes nothing: that it is removed decides.
+      if (!(await bus.jobs.remove(laneQueue(queue, lane), id))) return false;
+      await records.write(lane, id, () => cancelled);
+    } else {
+      // The record first: from then on nobody else can say how it ended.
+      if ((await records.write(lane, id, () => cancelled)) !== cancelled) return false;
+      await bus.jobs.remove(laneQueue(queue, lane), id);
     }
     await lanes.cancel(lane, id).catch(() => undefined);
     await signals.tell(lane, id, { type: "ended", status: "cancelled" });

@@ -77,7 +77,6 @@ export class TaskQueue implements AsyncDisposable {
   readonly #records: TaskRecords;
   readonly #admission: Admission;
   readonly #handleParts: TaskHandleParts;
-  readonly #keepMs: number;
   readonly #clock: Clock;
 
   /** @throws BusError `INVALID_ARGUMENT` for the name of the queue; RangeError for `keepMs` */
@@ -89,9 +88,9 @@ export class TaskQueue implements AsyncDisposable {
     this.#bus = bus;
     this.#tenants = tenants;
     this.#clock = clock;
-    this.#keepMs = checkDuration("keepMs", keepMs, 60_000, 31_536_000_000);
+    checkDuration("keepMs", keepMs, 60_000, 31_536_000_000);
     this.#lanes = new Lanes(bus, queue);
-    this.#records = new TaskRecords(bus, queue, { clock, random });
+    this.#records = new TaskRecords(bus, queue, { clock, random, keepMs });
     const signals = new TaskSignals(bus, queue);
     this.#handleParts = { bus, queue, clock, records: this.#records, signals, lanes: this.#lanes };
     this.#admission = new Admission({
@@ -143,7 +142,7 @@ export class TaskQueue implements AsyncDisposable {
       else byTenant.set(tenant, [outgoing]);
     }
     if (inputs.some(({ keepResult }) => keepResult !== false)) {
-      await this.#records.ensure(this.#keepMs);
+      await this.#records.ensure();
     }
     const results: TaskHandle[] = [];
     const sent = [...byTenant].map(async ([tenant, own]) => {

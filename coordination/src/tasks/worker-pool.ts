@@ -1,32 +1,22 @@
-import {
-  type ClaimedJob,
-  type Clock,
-  newId,
-  type Random,
-  systemClock,
-  systemRandom,
-  type Timer,
-} from "@busbar/core";
+import { type Clock, newId, systemClock, systemRandom, type Timer } from "@busbar/core";
 import {
   checkDuration,
   checkInteger,
   checkJobLease,
   DEFAULT_JOB_LEASE_MS,
 } from "@busbar/core/adapter";
-import { type ResolvedBackoff, resolveBackoff } from "./backoff.ts";
+import { resolveBackoff } from "./backoff.ts";
 import { FairOrder } from "./fair-order.ts";
 import { Lane } from "./lane.ts";
 import { LaneClaims } from "./lane-claims.ts";
 import { LanePermits } from "./lane-permits.ts";
 import { type LaneEntry, Lanes } from "./lanes.ts";
-import { COUNTER, NO_COUNTS, type PoolCounters, type Writable } from "./pool-counters.ts";
+import type { PoolCounters } from "./pool-counters.ts";
 import { answerAsPool, type PoolQuestion, type PoolReport } from "./pool-report.ts";
-import { RunningTask, type TaskEnding, type TaskOutcome } from "./running-task.ts";
 import { checkTaskQueue } from "./task-queue.ts";
 import { TaskRecords } from "./task-records.ts";
 import { TaskSignals } from "./task-signals.ts";
-import { toTask } from "./task-wire.ts";
-import { TypeSlots } from "./type-slots.ts";
+import { TaskRuns } from "./task-runs.ts";
 import type {
   PoolEvent,
   StopOptions,
@@ -41,8 +31,6 @@ const SWEEP_MS = 5_000;
 const MAX_CLAIMS = 8;
 /** How long a lane waits for permits that others hold, if nobody wakes it. */
 const FULL_MS = 250;
-/** When a task comes again that was given back because of its type. */
-const DEFERRED_MS = 200;
 /** How long the pool rests when the server did not answer. */
 const FAILED_MS = 250;
 
@@ -57,61 +45,64 @@ export class WorkerPool {
   readonly workerId: string;
   readonly #options: WorkerPoolOptions;
   #concurrency: number;
-  readonly #leaseMs: number;
-  readonly #timeoutMs: number;
-  readonly #backoff: ResolvedBackoff;
   readonly #clock: Clock;
-  readonly #random: Random;
   readonly #source: Lanes;
-  readonly #records: TaskRecords;
-  readonly #signals: TaskSignals;
   readonly #permits: LanePermits;
   readonly #claims: LaneClaims;
-  readonly #types: TypeSlots;
-  readonly #counters: Writable<PoolCounters> = { ...NO_COUNTS };
+  readonly #runs: TaskRuns;
   readonly #lanes = new Map<string, Lane>();
   readonly #order = new FairOrder<string>();
-  readonly #running = new Set<RunningTask>();
   /** Slots that claims under way may fill. */
   #reserved = 0;
   #sweepAt = 0;
-  #finished = 0;
   #endings: (() => Promise<void>)[] = [];
   #sweeper: Timer | undefined;
   #isPumping = false;
   #isPaused = false;
   #wasStarted = false;
   #state: "stopped" | "running" | "draining" | "stopping" = "stopped";
+  #stopping: Promise<StopReport> | undefined;
   #changed: (() => void) | undefined;
 
   /** @throws BusError `INVALID_ARGUMENT`; TypeError or RangeError for wrong options */
   constructor(options: WorkerPoolOptions) {
-    const { queue, concurrency = 10, timeoutMs = 600_000 } = options;
+    const { bus, queue, concurrency = 10, timeoutMs = 600_000 } = options;
     const { leaseMs = DEFAULT_JOB_LEASE_MS } = options;
     const { clock = systemClock, random = systemRandom, workerId } = options;
     checkTaskQueue(queue);
     this.#options = options;
     this.#concurrency = checkInteger("concurrency", concurrency, 1, 1_000);
-    this.#types = new TypeSlots(options.typeConcurrency);
-    this.#leaseMs = checkJobLease(leaseMs);
-    this.#timeoutMs = checkDuration("timeoutMs", timeoutMs, 1, 86_400_000);
-    this.#backoff = resolveBackoff(options.backoff);
     this.#clock = clock;
-    this.#random = random;
-    this.#source = new Lanes(options.bus, queue);
-    this.#records = new TaskRecords(options.bus, queue, { clock, random });
-    this.#signals = new TaskSignals(options.bus, queue);
+    this.#source = new Lanes(bus, queue);
     this.workerId = workerId ?? newId(random);
+    this.#runs = new TaskRuns({
+      queue,
+      handlers: options.handlers,
+      typeConcurrency: options.typeConcurrency,
+      common: {
+        records: new TaskRecords(bus, queue, { clock, random }),
+        signals: new TaskSignals(bus, queue),
+        workerId: this.workerId,
+        clock,
+        random,
+        leaseMs: checkJobLease(leaseMs),
+        timeoutMs: checkDuration("timeoutMs", timeoutMs, 1, 86_400_000),
+        backoff: resolveBackoff(options.backoff),
+      },
+      emit: (event) => this.#emit(event),
+      later: (lane, delayMs) => this.#wakeLater(lane, delayMs),
+      ended: (lane) => this.#onEnded(lane),
+    });
     this.#claims = new LaneClaims({
-      jobs: options.bus.jobs,
+      jobs: bus.jobs,
       queue,
       options: { workerId: this.workerId, leaseMs },
       onClaim: () => {
-        this.#counters.claims += 1;
+        this.#runs.counters.claims += 1;
       },
     });
     this.#permits = new LanePermits({
-      bus: options.bus,
+      bus,
       pool: `task-permits.${queue}`,
       ttlMs: Math.max(500, leaseMs),
       clock,
@@ -119,7 +110,7 @@ export class WorkerPool {
       freed: (lane) => this.#source.free(lane.name),
       // Others may run tasks in their place.
       lost: () => {
-        this.#abortAll("lost", "the pool has lost its permits");
+        this.#runs.abort("lost", "the pool has lost its permits");
         this.#emit({ type: "permitsLost" });
       },
     });
@@ -127,12 +118,12 @@ export class WorkerPool {
 
   /** How many tasks run. */
   get running(): number {
-    return this.#running.size;
+    return this.#runs.size;
   }
 
   /** Counts since it was made. */
   get counters(): PoolCounters {
-    return { ...this.#counters };
+    return { ...this.#runs.counters };
   }
 
   /** How many tasks run at a time. */
@@ -159,7 +150,7 @@ export class WorkerPool {
         gone: (name) => this.#remove(name),
         woken: (name, delayMs) => this.#onWoken(name, delayMs),
         freed: (name) => this.#onFreed(name),
-        cancelled: (name, id) => this.#onCancelled(name, id),
+        cancelled: (name, id) => this.#runs.cancel(name, id),
         paused: (isPaused) => this.#onPaused(isPaused),
       });
       this.#endings.push(() => watch.close());
@@ -180,12 +171,17 @@ export class WorkerPool {
   async stop(options: StopOptions = {}): Promise<StopReport> {
     const { mode = "finish", deadlineMs = 30_000 } = options;
     checkDuration("deadlineMs", deadlineMs, 0, 86_400_000);
-    const before = this.#finished;
+    this.#stopping ??= this.#stop(mode, deadlineMs);
+    return this.#stopping;
+  }
+
+  async #stop(mode: StopOptions["mode"], deadlineMs: number): Promise<StopReport> {
+    const before = this.#runs.ended;
     this.#state = mode === "drain" && this.#state === "running" ? "draining" : "stopping";
     let aborted = 0;
-    if (mode === "abort") aborted = this.#abortAll("stopped", "the worker pool was stopped");
+    if (mode === "abort") aborted = this.#runs.abort("stopped", "the worker pool was stopped");
     else if (!(await this.#quiet(deadlineMs))) {
-      aborted = this.#abortAll("stopped", "the worker pool was stopped, and its time was over");
+      aborted = this.#runs.abort("stopped", "the worker pool was stopped, and its time was over");
     }
     this.#state = "stopping";
     await this.#quiet(1_000);
@@ -193,7 +189,7 @@ export class WorkerPool {
     for (const lane of this.#lanes.values()) lane.stop();
     await this.#end();
     await this.#permits.close();
-    const report = { finished: this.#finished - before, aborted };
+    const report = { finished: this.#runs.ended - before, aborted };
     this.#emit({ type: "stopped", report });
     return report;
   }
@@ -211,15 +207,6 @@ export class WorkerPool {
     const lane = this.#lanes.get(name);
     if (lane && delayMs > 0) this.#wakeLater(lane, delayMs);
     else this.#wake(name);
-  }
-
-  #onCancelled(name: string, id: string): void {
-    for (const running of this.#running) {
-      const { lane, id: own } = running.place;
-      if (own === id && lane === name) {
-        running.abort("cancelled", new Error("the task was cancelled"));
-      }
-    }
   }
 
   #onPaused(isPaused: boolean): void {
@@ -269,6 +256,11 @@ export class WorkerPool {
 
   // Slots.
 
+  /** Whether tasks are begun. */
+  get #isOpen(): boolean {
+    return this.#state === "running" || this.#state === "draining";
+  }
+
   /** What happens in one turn of the event loop shares one round of claims. */
   #pumpSoon(): void {
     if (this.#isPumping) return;
@@ -280,9 +272,9 @@ export class WorkerPool {
   }
 
   #pump(): void {
-    if (this.#isPaused || (this.#state !== "running" && this.#state !== "draining")) return;
+    if (this.#isPaused || !this.#isOpen) return;
     const turns = new Map<string, number>();
-    for (let free = this.#concurrency - this.#running.size - this.#reserved; free > 0; free--) {
+    for (let free = this.#concurrency - this.#runs.size - this.#reserved; free > 0; free--) {
       const name = this.#order.next();
       if (name === undefined) break;
       turns.set(name, (turns.get(name) ?? 0) + 1);
@@ -314,14 +306,14 @@ export class WorkerPool {
         started = jobs.length;
         isEmpty = jobs.length < slots;
         for (const job of jobs) {
-          // A claim may take long: what was permitted before it may be lost.
-          if (this.#permits.covers(lane, limit)) this.#run(lane, job);
+          // A claim may take long: what was permitted before it may be lost, and the pool be stopped.
+          if (this.#isOpen && this.#permits.covers(lane, limit)) this.#runs.begin(lane, job);
           else job.giveBack().catch(() => undefined);
         }
       }
     } catch (error) {
       // Whatever it was: the tasks are there, and the lane is looked at again.
-      this.#counters.failedClaims += 1;
+      this.#runs.counters.failedClaims += 1;
       this.#emit({ type: "claimFailed", tenant: lane.tenant, error });
       this.#wakeLater(lane, FAILED_MS);
     }
@@ -338,51 +330,8 @@ export class WorkerPool {
     this.#changed?.();
   }
 
-  #run(lane: Lane, job: ClaimedJob): void {
-    const parsed = toTask(job, this.#options.queue);
-    if (parsed === undefined) {
-      job.deadLetter("this is not a task").catch(() => undefined);
-      return;
-    }
-    const { task, facts } = parsed;
-    if (!this.#types.take(task.type)) {
-      this.#counters.deferred += 1;
-      job.giveBack({ delayMs: DEFERRED_MS }).catch(() => undefined);
-      this.#wakeLater(lane, DEFERRED_MS);
-      return;
-    }
-    const running = new RunningTask({
-      job,
-      task,
-      facts,
-      place: { tenant: lane.tenant, lane: lane.name, id: job.id },
-      handler: this.#options.handlers[task.type],
-      records: this.#records,
-      signals: this.#signals,
-      workerId: this.workerId,
-      clock: this.#clock,
-      random: this.#random,
-      leaseMs: this.#leaseMs,
-      timeoutMs: this.#timeoutMs,
-      backoff: this.#backoff,
-    });
-    this.#running.add(running);
-    lane.running += 1;
-    this.#counters.started += 1;
-    this.#emit({ type: "started", task });
-    void running.run().then((outcome) => this.#onEnded(lane, running, outcome));
-  }
-
-  #onEnded(lane: Lane, running: RunningTask, outcome: TaskOutcome): void {
-    const { task } = running;
-    this.#running.delete(running);
-    this.#types.free(task.type);
-    lane.running -= 1;
-    this.#finished += 1;
-    this.#counters[COUNTER[outcome.type]] += 1;
-    if (outcome.type === "retry") this.#wakeLater(lane, outcome.delayMs);
-    this.#emit({ type: "ended", task, outcome });
-    // Its slot may be taken, and so may its permit.
+  /** The slot of an attempt may be taken, and so may its permit. */
+  #onEnded(lane: Lane): void {
     if (lane.isFull) this.#want(lane);
     else this.#pumpSoon();
     this.#changed?.();
@@ -394,12 +343,11 @@ export class WorkerPool {
 
   #report({ lane: name, id }: PoolQuestion): PoolReport {
     const lane = name === undefined ? undefined : this.#lanes.get(name);
-    const attempt = [...this.#running].find(({ place }) => place.lane === name && place.id === id)
-      ?.task.attempt;
+    const attempt = this.#runs.attemptAt(name, id);
     return {
       workerId: this.workerId,
       concurrency: this.#concurrency,
-      running: this.#running.size,
+      running: this.#runs.size,
       types: Object.keys(this.#options.handlers),
       isOpen: this.#state === "running",
       isPaused: this.#isPaused,
@@ -414,16 +362,11 @@ export class WorkerPool {
     await Promise.all(this.#endings.splice(0).map((end) => end()));
   }
 
-  #abortAll(ending: TaskEnding, reason: string): number {
-    for (const running of this.#running) running.abort(ending, new Error(reason));
-    return this.#running.size;
-  }
-
   /** Waits until nothing runs and nothing is claimed. @returns false if that was not in time */
   async #quiet(limitMs: number): Promise<boolean> {
     const endMs = this.#clock.monotonic() + limitMs;
     const isBusy = (): boolean =>
-      this.#running.size + this.#reserved > 0 ||
+      this.#runs.size + this.#reserved > 0 ||
       (this.#state === "draining" && !this.#isPaused && this.#order.ready > 0);
     while (isBusy()) {
       const leftMs = endMs - this.#clock.monotonic();
