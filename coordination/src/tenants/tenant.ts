@@ -19,7 +19,7 @@ export interface TenantQuotas {
   readonly perDay: number | null;
   /** Tasks that are submitted in a minute, and the size of the burst. @defaultValue 1_000 */
   readonly perMinute: number | null;
-  /** Recurring tasks. @defaultValue 50 */
+  /** Tasks that wait for their time; recurring tasks are counted apart from them. @defaultValue 50 */
   readonly scheduled: number | null;
   /** Tasks that wait. @defaultValue null */
   readonly queued: number | null;
