@@ -7,7 +7,7 @@
  * | `INVALID_CONFIG` | the bus configuration is not allowed; `details.issues` names every field | no |
  * | `NOT_FOUND` | the bucket, queue, durable, dead letter or stream does not exist | no |
  * | `CONFLICT` | a compare-and-set lost, or something exists with other options | no |
- * | `ALREADY_SETTLED` | the delivery was acked, naked, termed or dead-lettered before | no |
+ * | `ALREADY_SETTLED` | it was acked, naked, given back, termed or dead-lettered before | no |
  * | `LEASE_HELD` | somebody else holds the lease | yes |
  * | `LEASE_LOST` | the lease of the caller is over; nothing was changed | no |
  * | `TIMEOUT` | no answer in time; for a write the outcome is unknown | yes |
