@@ -68,7 +68,8 @@ export interface KvWatch extends AsyncIterable<KvEvent>, AsyncDisposable {
 /** Options of {@link KvStore.put} and {@link KvStore.create}. */
 export interface PutOptions {
   /**
-   * How long this value lives, in milliseconds. Needs `capabilities.keyTtl`, else `UNSUPPORTED`;
+   * How long this value lives, in milliseconds. It takes the place of all that is kept of the key's past,
+   * so that nothing older comes to light when it ends. Needs `capabilities.keyTtl`, else `UNSUPPORTED`;
    * rounded up to `capabilities.keyTtlGranularityMs`.
    */
   readonly ttlMs?: number;
