@@ -207,6 +207,18 @@ await onEachBackend((openOn) => {
       expect(await first?.record()).toBeUndefined();
     });
 
+    it("is kept for its time, whatever was asked before the first one", async () => {
+      const { tasks, bus, pool } = await setUp();
+      const [quiet] = await tasks.submitMany([{ ...ofA, keepResult: false }]);
+      expect(await (await tasks.task("a.12345")).record()).toBeUndefined();
+      expect(await quiet?.cancel()).toBe(true);
+      await pool(() => "kept").start();
+      const handle = await tasks.submit(ofA);
+      expect(await handle.result({ timeoutMs: 10_000 })).toEqual({ ok: true, value: "kept" });
+      // It would refuse another time.
+      await bus.kv.ensureBucket("task-records.q", { ttlMs: 86_400_000 });
+    });
+
     it("knows nothing of tasks that never were, and refuses ids that are none", async () => {
       const { tasks } = await setUp();
       const unknown = await tasks.task("a.12345");
