@@ -79,6 +79,7 @@ const task = z.strictObject({
     .object({ firstMs: z.number(), factor: z.number(), maxMs: z.number(), jitter: z.number() })
     .partial()
     .optional(),
+  keepResult: z.boolean().optional(),
 });
 const definition: z.ZodType<ScheduleDefinition, unknown> = z.strictObject({
   ...definitionFields,

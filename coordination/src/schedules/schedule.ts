@@ -43,7 +43,14 @@ export type CatchUp = "none" | "last" | "all";
 /** What a tick submits. */
 export type ScheduledTask = Pick<
   TaskInput,
-  "type" | "payload" | "headers" | "priority" | "maxAttempts" | "timeoutMs" | "backoff"
+  | "type"
+  | "payload"
+  | "headers"
+  | "priority"
+  | "maxAttempts"
+  | "timeoutMs"
+  | "backoff"
+  | "keepResult"
 >;
 
 /** A schedule to put. */

@@ -160,7 +160,9 @@ describe("a worker pool with a thread handler", () => {
       tenants,
       handlers: { work: handler },
       backoff: { firstMs: 1 },
-      onOutcome: ({ attempt }, { type }) => void outcomes.push(`${attempt} ${type}`),
+      onEvent: (event) => {
+        if (event.type === "ended") outcomes.push(`${event.task.attempt} ${event.outcome.type}`);
+      },
       ...options,
     });
     cleanups.push(() => pool.stop({ mode: "abort" }));
@@ -172,8 +174,9 @@ describe("a worker pool with a thread handler", () => {
 
   it("keeps the lease of a task while its thread is blocked", async () => {
     const { outcomes, submit } = await setUp(handlerOf("block"), { leaseMs: 500 });
-    await submit("1800");
-    await expect.poll(() => outcomes, { timeout: 5_000 }).toEqual(["1 done"]);
+    const task = await submit("1800");
+    expect(await task.result({ timeoutMs: 5_000 })).toMatchObject({ value: "in a thread" });
+    await expect.poll(() => outcomes).toEqual(["1 done"]);
   });
 
   it("ends the thread of a task that takes too long, and tries it again", async () => {
