@@ -104,6 +104,18 @@ await onEachBackend((openOn) => {
       await bus.kv.put("bucket", "k", "v");
     });
 
+    it("leads a later tenant of the same id elsewhere, whatever is left of the one before", async () => {
+      const { bus, tenants, views } = await setUp();
+      await tenants.register({ id: "a", name: "old" });
+      const late = await views.forTenant("a");
+      await late.kv.put("bucket", "k", "old");
+      await new TenantRegistry(bus).delete("a");
+      await closed(late);
+      await tenants.register({ id: "a", name: "new" });
+      const view = await views.forTenant("a");
+      expect(await view.kv.get("bucket", "k")).toBeUndefined();
+    });
+
     it("S16: an id that is no id is refused, and nothing is made", async () => {
       const { bus, views } = await setUp();
       const before = await bus.storage();
