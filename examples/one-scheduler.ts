@@ -11,7 +11,7 @@ await using server = await startNatsServer();
 await using bus = await openBus(server.url);
 await using ticks = await Ticks.open(bus);
 await using crew = new Crew({ url: server.url, ttlMs: 1_000, everyMs: 20 });
-for (const name of ["one", "two", "three"]) crew.start(name);
+await Promise.all(["one", "two", "three"].map((name) => crew.start(name)));
 
 let leader = await crew.leaderAfter(0);
 await ticks.more(5);
@@ -23,7 +23,7 @@ for (const signal of ["SIGKILL", "SIGSTOP", "SIGKILL"] as const) {
   leader = await crew.leaderAfter(term);
   await ticks.more(5);
   console.log(`${signal}: another one runs it: ${leader.name !== name}, in term ${leader.term}`);
-  if (signal === "SIGKILL") crew.start(name);
+  if (signal === "SIGKILL") await crew.start(name);
   else crew.signal(name, "SIGCONT");
 }
 

@@ -19,8 +19,9 @@ export interface SchedulerCommand {
 
 /** What a scheduler process says. */
 export type SchedulerEvent =
+  | { readonly type: "ready" }
   | { readonly type: "led"; readonly term: number }
-  | { readonly type: "refused"; readonly message: string };
+  | { readonly type: "refused" };
 
 /** Who leads since when, by the clock of this process. */
 export interface Led {
@@ -45,20 +46,16 @@ export class Crew implements AsyncDisposable {
     this.#config = config;
   }
 
-  /** Starts a process; also one that was killed. */
-  start(name: string): void {
+  /** Starts a process; also one that was killed. Resolves when it is ready to lead. */
+  async start(name: string): Promise<void> {
     const config: SchedulerConfig = { ...this.#config, name };
     const child = fork(SCRIPT, [JSON.stringify(config)], {
       execArgv: ["--conditions=@busbar/source"],
     });
-    child.on("message", (event: SchedulerEvent) => {
-      if (event.type === "refused") this.refused += 1;
-      else if (event.term > this.#last.term) {
-        this.#last = { name, term: event.term, atMs: performance.now() };
-        for (const wake of this.#waiting) wake();
-      }
-    });
     this.#processes.set(name, child);
+    child.on("message", (event: SchedulerEvent) => this.#heard(name, event));
+    // The first thing that it says.
+    await once(child, "message", { signal: AbortSignal.timeout(LIMIT_MS) });
   }
 
   /** The first leader after that term. */
@@ -99,6 +96,13 @@ export class Crew implements AsyncDisposable {
       await ended;
     });
     await Promise.all(ends);
+  }
+
+  #heard(name: string, event: SchedulerEvent): void {
+    if (event.type === "refused") this.refused += 1;
+    if (event.type !== "led" || event.term <= this.#last.term) return;
+    this.#last = { name, term: event.term, atMs: performance.now() };
+    for (const wake of this.#waiting) wake();
   }
 
   #process(name: string): ChildProcess {

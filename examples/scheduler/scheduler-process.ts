@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { FencedBucket, LeaderElection, type Leadership } from "@busbar/coordination";
-import { openBus, toText } from "@busbar/core";
+import { errorCode, openBus, toText } from "@busbar/core";
 import type { SchedulerCommand, SchedulerConfig, SchedulerEvent } from "./crew.ts";
 
 // A process that runs the scheduler while it leads. Whoever started it hears of it, and may end it.
@@ -31,16 +31,15 @@ async function schedule({ term, lost }: Leadership): Promise<void> {
     // It may be stopped here, for longer than it leads, and go on without knowing: what it writes then
     // is refused.
     await sleep(everyMs);
-    await mine.put("tick", String(tick));
+    await mine.put("tick", String(tick)).catch((error) => {
+      if (errorCode(error) === "CONFLICT") tell({ type: "refused" });
+      throw error;
+    });
   }
 }
 
-while (!stop.signal.aborted) {
-  // A write that is refused says that somebody else leads: the next campaign waits for that one's end.
-  await election.whileLeader(schedule, { signal: stop.signal }).catch((error: Error) => {
-    tell({ type: "refused", message: error.message });
-  });
-}
+tell({ type: "ready" });
+await election.whileLeader(schedule, { signal: stop.signal });
 // Else the channel to the parent keeps the process alive.
 process.removeAllListeners("disconnect");
 process.disconnect();

@@ -13,7 +13,7 @@ it("S30: a scheduler runs on one of three processes at a time while they are kil
   await using bus = await openBus(server.url);
   await using ticks = await Ticks.open(bus);
   await using crew = new Crew({ url: server.url, ttlMs: TTL_MS, everyMs: 10 });
-  for (const name of ["one", "two", "three"]) crew.start(name);
+  await Promise.all(["one", "two", "three"].map((name) => crew.start(name)));
   let leader = await crew.leaderAfter(0);
   for (const signal of ["SIGKILL", "SIGSTOP", "SIGKILL", "SIGSTOP"] as const) {
     await ticks.more(3);
@@ -21,7 +21,7 @@ it("S30: a scheduler runs on one of three processes at a time while they are kil
     crew.signal(leader.name, signal);
     const next = await crew.leaderAfter(leader.term);
     expect(next.atMs - startedAt).toBeLessThan(TTL_MS + 1_000);
-    if (signal === "SIGKILL") crew.start(leader.name);
+    if (signal === "SIGKILL") await crew.start(leader.name);
     else crew.signal(leader.name, "SIGCONT");
     leader = next;
   }

@@ -25,7 +25,7 @@ interface Kind {
   /** The largest 99th percentile of the time from the blow to the next leader. */
   readonly atMostMs: number;
   readonly strike: (crew: Crew, leader: string) => void;
-  readonly mend: (crew: Crew, leader: string) => void;
+  readonly mend: (crew: Crew, leader: string) => Promise<void> | void;
 }
 
 const KINDS: readonly Kind[] = [
@@ -62,7 +62,7 @@ export async function electionBench(options: ElectionBenchOptions): Promise<Repo
   await using bus = await openBus(server.url);
   await using ticks = await Ticks.open(bus);
   await using crew = new Crew({ url: server.url, ttlMs: TTL_MS, everyMs: TICK_MS });
-  for (const name of PROCESSES) crew.start(name);
+  await Promise.all(PROCESSES.map((name) => crew.start(name)));
   let leader = await crew.leaderAfter(0);
   const rows: Row[] = [];
   for (const kind of KINDS.filter(({ name }) => name.includes(only))) {
@@ -96,7 +96,7 @@ async function failOver(
   kind.strike(crew, leader.name);
   const next = await crew.leaderAfter(leader.term);
   handOvers.push(next.atMs - startedAt);
-  kind.mend(crew, leader.name);
+  await kind.mend(crew, leader.name);
   return next;
 }
 
