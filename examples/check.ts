@@ -11,7 +11,8 @@ import { startNatsServer } from "@busbar/scripts";
 // writes `{ passed, failed }`.
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-const README = fileURLToPath(new URL("../README.md", import.meta.url));
+/** Programs that say by their exit code whether all was as it should be. */
+const JUDGES = ["file-index/main.ts", "demo/main.ts"];
 const TIMEOUT_MS = 60_000;
 
 interface Expectation {
@@ -71,11 +72,11 @@ async function checkExample(file: string, bus: string, wanted: string, url?: str
   report(`${file} on ${bus}`, found === "" ? undefined : found, performance.now() - startedAt);
 }
 
-async function checkDemo(bus: string, url: string) {
+async function checkJudge(file: string, bus: string, url: string) {
   const startedAt = performance.now();
-  const { out, problem } = await run("file-index/main.ts", ["--bus", url]);
+  const { out, problem } = await run(file, ["--bus", url]);
   const found = problem === undefined ? undefined : `${problem}\n${out}`;
-  report(`file-index/main.ts on ${bus}`, found, performance.now() - startedAt);
+  report(`${file} on ${bus}`, found, performance.now() - startedAt);
 }
 
 const { values: options } = parseArgs({ options: { json: { type: "string" } } });
@@ -94,12 +95,10 @@ for (const file of files.sort()) {
   await checkExample(file, `nats-server ${server.version}`, expectation.text, url);
 }
 
-await checkDemo("memory", "memory:");
-await checkDemo(`nats-server ${server.version}`, server.url);
-
-const [, inReadme] = /```ts\n(.*?)```/s.exec(await readFile(README, "utf8")) ?? [];
-const hello = await readFile(join(HERE, "hello.ts"), "utf8");
-report("README.md shows hello.ts", inReadme === hello ? undefined : "its first ts block differs");
+for (const file of JUDGES) {
+  await checkJudge(file, "memory", "memory:");
+  await checkJudge(file, `nats-server ${server.version}`, server.url);
+}
 
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 if (options.json !== undefined) await writeFile(options.json, JSON.stringify(totals));

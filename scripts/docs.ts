@@ -25,6 +25,7 @@ const PAGES = [
   "docs/mutants.md",
   "docs/parity.md",
   "docs/reports.md",
+  "docs/tasks.md",
   "docs/testing-your-code.md",
   "docs/write-a-backend.md",
 ];
