@@ -1,15 +1,16 @@
 import { type Clock, errorCode, type Random, type Timer, type TypedBucket } from "@busbar/core";
 import { closedError } from "@busbar/core/adapter";
 import type { Tenant } from "../tenants/tenant.ts";
+import { IDLE_MS, Pace } from "./pace.ts";
 import {
-  type TaskAmount,
-  combine,
   isNothing,
   minus,
   NOTHING,
   plus,
   quotaError,
   type Refusal,
+  sum,
+  type TaskAmount,
 } from "./quota.ts";
 import { type Levels, Reckoning } from "./reckoning.ts";
 import { Rivals } from "./rivals.ts";
@@ -53,14 +54,8 @@ interface Plan {
   readonly ahead: TaskAmount;
 }
 
-/** Budget that nobody used for so long goes back. */
-const IDLE_MS = 200;
 /** A submission waits so long for budget that others hold and may not need. */
 const PATIENCE_MS = 500;
-/** For how long a process that submits steadily reserves. */
-const AHEAD_MS = 1_000;
-/** At most this part of what is left is reserved for what may come. */
-const AHEAD_PART = 1 / 8;
 /** What is reserved is used for so long after it was written; others see it as void later. */
 const GOOD_FOR_MS = 15_000;
 const RENEWED_EVERY_MS = 5_000;
@@ -98,12 +93,8 @@ export class Budget {
   /** Of submissions that may still arrive. */
   readonly #late = new Set<Timer>();
   readonly #closing = new AbortController();
-  #writtenAtMs = Number.NEGATIVE_INFINITY;
+  readonly #pace = new Pace();
   #lastUseMs = Number.NEGATIVE_INFINITY;
-  /** What was admitted since the last write, and in how many submissions. */
-  #recent: TaskAmount = NOTHING;
-  #submissions = 0;
-  #lastAhead: TaskAmount = NOTHING;
 
   constructor(tenant: Tenant, key: string, parts: BudgetParts) {
     this.#tenant = tenant;
@@ -114,7 +105,7 @@ export class Budget {
 
   /** Whether nothing would be lost without it. */
   get isIdle(): boolean {
-    return this.#working === undefined && isNothing(this.#reserved.amount);
+    return this.#working === undefined && !this.#isReserved;
   }
 
   /** What is reserved and not used. */
@@ -133,6 +124,7 @@ export class Budget {
     if (tenant.revision > this.#tenant.revision) {
       // What was reserved under other quotas is not used under these.
       this.#tenant = tenant;
+      this.#epoch += 1;
       this.#goodUntilMs = Number.NEGATIVE_INFINITY;
     }
     if (this.#working === undefined && this.#takeSpare(wanted)) return Promise.resolve(this.#epoch);
@@ -178,8 +170,7 @@ export class Budget {
     if (dayOf(clock.now()) > this.#reserved.day) return false;
     const left = minus(this.spare, wanted);
     if (left.tasks < 0 || left.scheduled < 0 || left.bytes < 0) return false;
-    this.#recent = plus(this.#recent, wanted);
-    this.#submissions += 1;
+    this.#pace.add(wanted);
     this.#admit(wanted);
     return true;
   }
@@ -240,7 +231,10 @@ export class Budget {
       const waiters = [...this.#waiters];
       // What is over by now is in the levels; what is over later may be counted twice.
       const used = this.#used;
-      const levels = await this.#parts.levels(this.#tenant, sumOf(waiters));
+      const levels = await this.#parts.levels(
+        this.#tenant,
+        sum(waiters.map(({ wanted }) => wanted)),
+      );
       const plan = this.#plan(record.value, levels, waiters, used);
       const isBlocked = plan.admitted.length + plan.refused.length < waiters.length;
       if (isKnown && (isBlocked || plan.refused.length > 0)) {
@@ -318,7 +312,8 @@ export class Budget {
       if (isPatient && reckoning.isUpToOthers(refusal)) break;
       refused.push([waiter, refusal]);
     }
-    const ahead = this.#ahead(reckoning, admitted);
+    const asked = admitted.map(({ wanted }) => wanted);
+    const ahead = this.#pace.ahead(reckoning, asked, clock.monotonic());
     reckoning.take(ahead);
     const stamp = (this.#stamp += 1);
     return {
@@ -330,33 +325,11 @@ export class Budget {
     };
   }
 
-  /** How much more than was asked for is worth to be reserved. */
-  #ahead(reckoning: Reckoning, admitted: readonly Waiter[]): TaskAmount {
-    const elapsedMs = Math.max(1, this.#parts.clock.monotonic() - this.#writtenAtMs);
-    const submissions = this.#submissions + admitted.length;
-    // At a slower rate it would go back before it is used.
-    if (admitted.length === 0 || (submissions * IDLE_MS) / elapsedMs < 2) return NOTHING;
-    const asked = sumOf(admitted);
-    const recent = plus(this.#recent, asked);
-    return combine((unit) =>
-      Math.floor(
-        Math.min(
-          (recent[unit] * AHEAD_MS) / elapsedMs,
-          2 * (this.#lastAhead[unit] + asked[unit]),
-          reckoning.room(unit) * AHEAD_PART,
-        ),
-      ),
-    );
-  }
-
   #confirm({ reserved, admitted, ahead }: Plan, startMs: number): void {
     this.#reserved = isNothing(reserved.amount) ? { ...reserved, stamp: 0 } : reserved;
     this.#unsure = undefined;
     this.#goodUntilMs = startMs + GOOD_FOR_MS;
-    this.#writtenAtMs = this.#parts.clock.monotonic();
-    if (admitted.length > 0) this.#lastAhead = ahead;
-    this.#recent = NOTHING;
-    this.#submissions = 0;
+    this.#pace.written(this.#parts.clock.monotonic(), admitted.length > 0 ? ahead : undefined);
   }
 
   #answer({ admitted, refused }: Plan): void {
@@ -369,19 +342,24 @@ export class Budget {
     for (const [{ reject }, refusal] of refused) reject(quotaError(this.#tenant, refusal));
   }
 
+  /** Whether the record may tell of anything. */
+  get #isReserved(): boolean {
+    return this.#unsure !== undefined || !isNothing(this.#reserved.amount);
+  }
+
   /** Whether the record tells of more than what is in use, or was left alone for too long. */
   get #isUnsettled(): boolean {
     if (this.#unsure !== undefined) return true;
     const { amount } = this.#reserved;
     if (isNothing(amount)) return false;
-    const silentForMs = this.#parts.clock.monotonic() - this.#writtenAtMs;
+    const silentForMs = this.#parts.clock.monotonic() - this.#pace.writtenAtMs;
     return silentForMs >= RENEWED_EVERY_MS || !isNothing(minus(amount, this.#inFlight));
   }
 
   #arm(delayMs: number): void {
     this.#timer?.cancel();
     if (this.#closing.signal.aborted) return;
-    if (this.#unsure === undefined && isNothing(this.#reserved.amount)) return;
+    if (!this.#isReserved) return;
     this.#timer = this.#parts.clock.setTimer(() => this.#tick(), delayMs, { keepAlive: false });
   }
 
@@ -393,8 +371,4 @@ export class Budget {
     else if (this.#isUnsettled) this.#work();
     else this.#arm(IDLE_MS);
   }
-}
-
-function sumOf(waiters: readonly Waiter[]): TaskAmount {
-  return waiters.reduce((sum, { wanted }) => plus(sum, wanted), NOTHING);
 }

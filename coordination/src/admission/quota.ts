@@ -72,6 +72,10 @@ export function minus(a: TaskAmount, b: TaskAmount): TaskAmount {
   return combine((unit) => a[unit] - b[unit]);
 }
 
+export function sum(amounts: readonly TaskAmount[]): TaskAmount {
+  return amounts.reduce(plus, NOTHING);
+}
+
 export function combine(of: (unit: keyof TaskAmount) => number): TaskAmount {
   return { tasks: of("tasks"), scheduled: of("scheduled"), bytes: of("bytes") };
 }
