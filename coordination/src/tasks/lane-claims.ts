@@ -26,16 +26,16 @@ export class LaneClaims {
   async claim(lane: Lane, max: number): Promise<ClaimedJob[]> {
     const aged = lane.aged(max);
     const strict = max - aged.length;
-    const asked: number[] = [];
     const claimed = strict === 0 ? [] : await this.#take(lane, { max: strict });
+    // Fewer than asked for: there are no others, of whatever priority.
+    const asked = claimed.length < strict ? [] : [...new Set(aged)];
     try {
-      // Fewer than asked for: there are no others, of whatever priority.
-      for (let place = 0; place < aged.length && claimed.length === strict + place; place++) {
-        const maxPriority = aged[place] as number;
-        asked.push(maxPriority);
-        const [job] = await this.#take(lane, { max: 1, maxPriority });
-        claimed.push(...(job ? [job] : await this.#take(lane, { max: 1 })));
+      for (const maxPriority of asked) {
+        const count = aged.filter((priority) => priority === maxPriority).length;
+        claimed.push(...(await this.#take(lane, { max: count, maxPriority })));
       }
+      const left = max - claimed.length;
+      if (asked.length > 0 && left > 0) claimed.push(...(await this.#take(lane, { max: left })));
     } catch (error) {
       if (claimed.length === 0) throw error;
     }

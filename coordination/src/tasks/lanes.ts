@@ -41,6 +41,8 @@ export class Lanes {
   readonly #bus: Bus;
   readonly #queue: string;
   readonly #written = new Set<string>();
+  /** Messages that are about to be sent, by lane. */
+  readonly #waking = new Map<string, Promise<void>>();
 
   constructor(bus: Bus, queue: string) {
     this.#bus = bus;
@@ -60,7 +62,19 @@ export class Lanes {
 
   /** Tells whoever watches that a lane may have something to do, now or later. */
   wake(name: string, delayMs = 0): Promise<void> {
-    return this.#bus.pubsub.notify(this.#subject("wake", name), String(delayMs));
+    const send = (): Promise<void> =>
+      this.#bus.pubsub.notify(this.#subject("wake", name), String(delayMs));
+    if (delayMs > 0) return send();
+    // What the server has answered at once shares a message.
+    let waking = this.#waking.get(name);
+    if (waking === undefined) {
+      waking = Promise.resolve().then(() => {
+        this.#waking.delete(name);
+        return send();
+      });
+      this.#waking.set(name, waking);
+    }
+    return waking;
   }
 
   /** Tells whoever had to wait for permits of a lane that there may be some. */
