@@ -50,6 +50,19 @@ describe("MemoryJobQueue", () => {
     });
   });
 
+  it("hands out what was given back before what nobody had yet, also before older ones", async () => {
+    const { clock, open } = world();
+    await using bus = await open();
+    await bus.jobs.enqueue("q", { payload: "late", delayMs: 100 });
+    await bus.jobs.enqueue("q", { payload: "back" });
+    const [job] = await bus.jobs.claim("q", w);
+    await clock.advance(100);
+    await job?.giveBack();
+    const jobs = await bus.jobs.claim("q", { ...w, max: 2 });
+    expect(jobs.map(({ payload }) => toText(payload))).toEqual(["back", "late"]);
+    await bus.close({ drainMs: 0 });
+  });
+
   it("makes late workers of a purged or deleted queue harmless", async () => {
     const { open, server } = world();
     await using bus = await open();

@@ -103,7 +103,7 @@ describe("atMost, what it says of", () => {
   });
 
   it("a job that was settled: it is over when the settle is sent", () => {
-    for (const settle of ["job.ack", "job.nak", "job.deadLetter"]) {
+    for (const settle of ["job.ack", "job.nak", "job.giveBack", "job.deadLetter"]) {
       const settled = (story: Story) => story.at(10).call("w", settle, "q", { id: "1", fence: 1 });
       expect(verdict(checker(), next(10, settled)), settle).toBeUndefined();
     }

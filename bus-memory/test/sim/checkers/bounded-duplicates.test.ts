@@ -116,6 +116,12 @@ describe("boundedDuplicates, what it says of", () => {
     );
   });
 
+  it("a job that is given back: it asks for one delivery more", () => {
+    const again = job(job(new Story()).did("w", "job.giveBack", "q", { asked: { id: "1" } }));
+    expect(verdict(boundedDuplicates({ total: 0 }), again)).toBeUndefined();
+    expect(verdict(boundedDuplicates({ total: 0 }), job(again))).toMatch(/duplicate 1/);
+  });
+
   it("a nak: it asks for one delivery more", () => {
     const limits = { total: 0 };
     const jobs = job(new Story()).call("w", "job.nak", "q", { id: "1" });

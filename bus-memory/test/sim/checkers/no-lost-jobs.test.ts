@@ -2,7 +2,7 @@ import type { ClaimedJob } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { DeadLetterStore } from "../../../src/engine/dead-letter-store.ts";
 import { Queue } from "../../../src/engine/queue.ts";
-import { noLostJobs, type ProcessContext, type World } from "../../../src/index.ts";
+import { noLostJobs, type ProcessContext, simulate, type World } from "../../../src/index.ts";
 import { every, finding, plant, plantLeases } from "./planted.ts";
 import { enqueued, given, JOB } from "./stories.ts";
 import { finalVerdict, Story, verdict } from "./story.ts";
@@ -36,7 +36,37 @@ async function twoWorkers(world: World): Promise<void> {
   await world.sleep(20_000);
 }
 
+/** Jobs of one attempt: each is given back twice and then acked, some are removed before. */
+async function givenBackOrRemoved(world: World): Promise<void> {
+  world.process("worker", async ({ bus, signal, clock }) => {
+    const claims = new Map<string, number>();
+    while (!signal.aborted) {
+      for (const job of await bus.jobs.claim("q", { workerId: "w", waitMs: 1_000 })) {
+        const count = (claims.get(job.id) ?? 0) + 1;
+        claims.set(job.id, count);
+        await clock.sleep(50);
+        await (count < 3 ? job.giveBack() : job.ack({ confirm: true })).catch(() => undefined);
+      }
+    }
+  });
+  const { bus, clock } = world.process("producer");
+  for (let count = 1; count <= 9; count += 1) {
+    const { id } = await bus.jobs.enqueue("q", { payload: `p${count}`, maxAttempts: 1 });
+    await clock.sleep(40);
+    if (count % 3 === 0) await bus.jobs.remove("q", id);
+  }
+  await world.sleep(5_000);
+}
+
 const checkers = () => [noLostJobs()];
+
+it("noLostJobs takes no offence at what is given back or removed", async () => {
+  const checker = noLostJobs();
+  const options = { seed: 7, checkers: () => [checker], drain: (world: World) => world.isAtRest() };
+  await simulate(options, givenBackOrRemoved);
+  expect(checker.counts).toMatchObject({ jobs: 9, retries: 0, afterLease: 0 });
+  expect(checker.counts["givenBack"]).toBeGreaterThanOrEqual(12);
+});
 
 describe("noLostJobs finds in the engine", () => {
   it("an enqueue that stores nothing", async () => {
@@ -120,6 +150,20 @@ describe("noLostJobs finds in the engine", () => {
       };
     });
     expect(await finding(checkers, twoWorkers)).toMatch(/attempt 1 was handed out twice/);
+  });
+
+  it("a job that was given back and is lost", async () => {
+    plant(Queue.prototype, "giveBack", () => {
+      return function forgetful(this: Queue, lease) {
+        this.finish(lease);
+      };
+    });
+    expect(await finding(checkers, givenBackOrRemoved)).toMatch(/jobs without ack or dead letter/);
+  });
+
+  it("a removed job that comes again", async () => {
+    plant(Queue.prototype, "remove", () => () => true);
+    expect(await finding(checkers, givenBackOrRemoved)).toMatch(/was removed, .* and came again/);
   });
 
   it("a lease that ends too early", async () => {
