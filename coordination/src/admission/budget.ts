@@ -44,8 +44,19 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
+/** What a plan is made of. */
+interface View {
+  readonly tenant: Tenant;
+  readonly record: UsageRecord | undefined;
+  readonly levels: Levels;
+  readonly waiters: readonly Waiter[];
+  /** How much had been used up before the levels were asked for. */
+  readonly used: TaskAmount;
+}
+
 /** What was worked out on one state of the record. */
 interface Plan {
+  readonly tenant: Tenant;
   readonly next: UsageRecord;
   readonly reserved: Reserved;
   readonly admitted: readonly Waiter[];
@@ -229,13 +240,12 @@ export class Budget {
       const isKnown = this.#record !== undefined;
       const record = this.#record ?? (await this.#read());
       const waiters = [...this.#waiters];
+      const tenant = this.#tenant;
       // What is over by now is in the levels; what is over later may be counted twice.
       const used = this.#used;
-      const levels = await this.#parts.levels(
-        this.#tenant,
-        sum(waiters.map(({ wanted }) => wanted)),
-      );
-      const plan = this.#plan(record.value, levels, waiters, used);
+      const wanted = sum(waiters.map((waiter) => waiter.wanted));
+      const levels = await this.#parts.levels(tenant, wanted);
+      const plan = this.#plan({ tenant, record: record.value, levels, waiters, used });
       const isBlocked = plan.admitted.length + plan.refused.length < waiters.length;
       if (isKnown && (isBlocked || plan.refused.length > 0)) {
         // Others may have given back since.
@@ -281,17 +291,12 @@ export class Budget {
     this.#epoch += 1;
   }
 
-  #plan(
-    record: UsageRecord | undefined,
-    levels: Levels,
-    waiters: readonly Waiter[],
-    used: TaskAmount,
-  ): Plan {
+  #plan({ tenant, record, levels, waiters, used }: View): Plan {
     const { clock, holder } = this.#parts;
     const { amount, usedBefore, day } = this.#reserved;
     const reckoning = new Reckoning({
       record,
-      quotas: this.#tenant.quotas,
+      quotas: tenant.quotas,
       levels,
       nowMs: Math.floor(clock.now()),
       own: minus(amount, minus(used, usedBefore)),
@@ -317,6 +322,7 @@ export class Budget {
     reckoning.take(ahead);
     const stamp = (this.#stamp += 1);
     return {
+      tenant,
       next: reckoning.toRecord(holder, stamp),
       reserved: { stamp, day: reckoning.day, amount: reckoning.own, usedBefore: used },
       admitted,
@@ -325,21 +331,21 @@ export class Budget {
     };
   }
 
-  #confirm({ reserved, admitted, ahead }: Plan, startMs: number): void {
+  #confirm({ tenant, reserved, admitted, ahead }: Plan, startMs: number): void {
     this.#reserved = isNothing(reserved.amount) ? { ...reserved, stamp: 0 } : reserved;
     this.#unsure = undefined;
-    this.#goodUntilMs = startMs + GOOD_FOR_MS;
+    if (tenant === this.#tenant) this.#goodUntilMs = startMs + GOOD_FOR_MS;
     this.#pace.written(this.#parts.clock.monotonic(), admitted.length > 0 ? ahead : undefined);
   }
 
-  #answer({ admitted, refused }: Plan): void {
+  #answer({ tenant, admitted, refused }: Plan): void {
     const answered = new Set([...admitted, ...refused.map(([waiter]) => waiter)]);
     this.#waiters = this.#waiters.filter((waiter) => !answered.has(waiter));
     for (const { wanted, admit } of admitted) {
       this.#admit(wanted);
       admit(this.#epoch);
     }
-    for (const [{ reject }, refusal] of refused) reject(quotaError(this.#tenant, refusal));
+    for (const [{ reject }, refusal] of refused) reject(quotaError(tenant, refusal));
   }
 
   /** Whether the record may tell of anything. */
