@@ -112,7 +112,8 @@ await onEachServer((binary) => {
         binary,
         config: user(
           `publish: ["busbar.app.>", "$KV.>", "$JS.API.>", "$JS.ACK.>", "_INBOX.>"],
-           subscribe: ["_INBOX.>", "busbar.app.>", "$KV.busbar-leases_app.>"]`,
+           subscribe: ["_INBOX.>", "busbar.app.>", "$KV.busbar-leases_app.>",
+             "$JS.EVENT.ADVISORY.CONSUMER.DELETED.BUSBAR_app_MSG.*"]`,
         ),
       });
       defer(() => server.stop());
