@@ -2,7 +2,7 @@ import type { Bus, DeadLetter } from "@busbar/core";
 import { laneQueue } from "./lanes.ts";
 import type { TaskInput } from "./task.ts";
 import type { TaskHandle } from "./task-handle.ts";
-import { factsOf, userHeadersOf } from "./task-wire.ts";
+import { attemptsOf, factsOf, userHeadersOf } from "./task-wire.ts";
 
 /** A task that failed for good. */
 export interface DeadTask {
@@ -123,14 +123,16 @@ function partsOf(id: string): { readonly tenant: string; readonly job: string } 
 }
 
 function toDeadTask(tenant: string, letter: DeadLetter): DeadTask {
+  const facts = factsOf(letter.headers);
   return {
     id: `${tenant}.${letter.id}`,
     tenant,
-    type: factsOf(letter.headers)?.type,
+    type: facts?.type,
     payload: letter.payload,
     headers: userHeadersOf(letter.headers),
     reason: letter.reason,
-    attempts: letter.attempts,
+    // The last time that it was handed out may not have been an attempt.
+    attempts: facts ? Math.min(letter.attempts, attemptsOf(facts)) : letter.attempts,
     submittedAtMs: letter.publishedAtMs,
     deadAtMs: letter.deadAtMs,
   };

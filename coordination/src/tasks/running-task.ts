@@ -181,6 +181,9 @@ export class RunningTask {
     const { handler, task, facts, clock, timeoutMs } = this.#parts;
     try {
       if (this.#ending !== undefined) throw this.#ending.reason;
+      if (task.attempt > task.maxAttempts) {
+        throw new DiscardTask("its workers died, or were cut off, at every attempt", "exhausted");
+      }
       if (handler === undefined) {
         throw new DiscardTask(`there is no handler for tasks of type ${task.type}`, "unhandled");
       }
@@ -259,7 +262,7 @@ export class RunningTask {
       await job.giveBack();
       return { type: "returned" };
     }
-    const reason = failure.message.slice(0, MAX_REASON).trim() || "the handler failed";
+    const reason = reasonOf(failure);
     if (error instanceof DiscardTask || task.attempt >= task.maxAttempts) {
       if (!(await this.#end({ status: "dead", error: failure }))) return this.#drop();
       await job.deadLetter(reason);
@@ -277,7 +280,11 @@ export class RunningTask {
 
   /** It had ended before: whatever this attempt did does not count. */
   async #drop(): Promise<TaskOutcome> {
-    await this.#parts.job.ack();
+    const { job, records, place, facts } = this.#parts;
+    const record = facts.noResult ? undefined : await records.get(place.lane, place.id);
+    // Whoever wrote that it is dead may have died before it was in the dead letters.
+    if (record?.status === "dead") await job.deadLetter(reasonOf(record.error));
+    else await job.ack();
     return { type: "cancelled" };
   }
 
@@ -351,6 +358,11 @@ export class RunningTask {
         this.#beatLater();
     }
   }
+}
+
+/** As a dead letter has it. */
+function reasonOf(failure: TaskFailure | undefined): string {
+  return failure?.message.slice(0, MAX_REASON).trim() || "the handler failed";
 }
 
 function isSame(one: TaskRecord, other: TaskRecord): boolean {

@@ -153,8 +153,8 @@ export class TaskHandle<Value = JsonValue> {
     const { lane, id } = this.#place;
     const { record, job, dead } = await this.#sight();
     if (isFinal(record)) {
-      // Whoever ended it was interrupted.
-      if (job) await bus.jobs.remove(laneQueue(queue, lane), id);
+      // Whoever ended it was interrupted. What is dead is still to be buried, by its worker.
+      if (job && record.status !== "dead") await bus.jobs.remove(laneQueue(queue, lane), id);
       return false;
     }
     if (dead) return false;

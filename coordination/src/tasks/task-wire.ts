@@ -1,5 +1,5 @@
 import { BusError, type ClaimedJob, type Headers, type Job } from "@busbar/core";
-import { checkName } from "@busbar/core/adapter";
+import { checkInteger, checkName } from "@busbar/core/adapter";
 import { z } from "zod";
 import { type ResolvedBackoff, resolveBackoff } from "./backoff.ts";
 import type { Task, TaskInput, TaskPriority } from "./task.ts";
@@ -28,6 +28,13 @@ const BY_NUMBER = new Map(
   Object.entries(PRIORITIES).map(([name, number]) => [number, name as TaskPriority]),
 );
 const DAY_MS = 86_400_000;
+const DEFAULT_MAX_ATTEMPTS = 5;
+const MOST_ATTEMPTS = 1_000;
+/**
+ * How often the job of a task is handed out beyond its attempts, to find out how the last one ended: the
+ * queue itself would bury a task that is done and whose ack was lost.
+ */
+const SPARE_ATTEMPTS = 10;
 
 const facts: z.ZodType<TaskFacts, unknown> = z.object({
   tenant: z.string(),
@@ -57,6 +64,7 @@ export function toJob(input: TaskInput): Job {
     const message = `the header ${HEADER} is Busbar's own`;
     throw new BusError("INVALID_ARGUMENT", message, { details: { field: "headers" } });
   }
+  if (maxAttempts !== undefined) checkInteger("maxAttempts", maxAttempts, 1, MOST_ATTEMPTS);
   checkMs("deadlineMs", deadlineMs, 0, Number.MAX_SAFE_INTEGER);
   checkMs("timeoutMs", timeoutMs, 1, DAY_MS);
   const own: TaskFacts = {
@@ -75,11 +83,16 @@ export function toJob(input: TaskInput): Job {
     payload,
     headers: { ...headers, [HEADER]: JSON.stringify(own) },
     priority: PRIORITIES[priority],
+    maxAttempts: Math.min(MOST_ATTEMPTS, attemptsOf(own) + SPARE_ATTEMPTS),
     ...(dedupKey !== undefined && { dedupKey }),
     ...(delayMs !== undefined && { delayMs }),
     ...(runAtMs !== undefined && { runAtMs }),
-    ...(maxAttempts !== undefined && { maxAttempts }),
   };
+}
+
+/** How often a task may be begun. */
+export function attemptsOf({ maxAttempts = DEFAULT_MAX_ATTEMPTS }: TaskFacts): number {
+  return maxAttempts;
 }
 
 /** What a job is as a task; `undefined` if something else has enqueued it. */
@@ -91,7 +104,7 @@ export function toTask(
   if (parsed === undefined) return undefined;
   const headers = userHeadersOf(job.headers);
   const { tenant, type, deadlineMs } = parsed;
-  const { payload, dedupKey, attempt, maxAttempts, fence, enqueuedAtMs } = job;
+  const { payload, dedupKey, attempt, fence, enqueuedAtMs } = job;
   const task: Task = {
     id: `${tenant}.${job.id}`,
     tenant,
@@ -102,7 +115,7 @@ export function toTask(
     headers,
     dedupKey,
     attempt,
-    maxAttempts,
+    maxAttempts: attemptsOf(parsed),
     fence,
     deadlineMs,
     submittedAtMs: enqueuedAtMs,

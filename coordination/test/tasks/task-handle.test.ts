@@ -207,6 +207,22 @@ await onEachBackend((openOn) => {
       expect(await first?.record()).toBeUndefined();
     });
 
+    it("tells that a task was given up whose workers died", async () => {
+      const { tasks, bus, tenants, pool } = await setUp();
+      const handle = await tasks.submit({ ...ofA, maxAttempts: 1 });
+      const lane = `tasks.q.${tenants.peek("a")?.storageId}`;
+      const [job] = await bus.jobs.claim(lane, { workerId: "dies", leaseMs: 50 });
+      expect(job).toMatchObject({ attempt: 1 });
+      let ran = 0;
+      await pool(() => void (ran += 1)).start();
+      expect(await handle.result({ timeoutMs: 10_000 })).toMatchObject({
+        ok: false,
+        error: { kind: "exhausted" },
+      });
+      expect(ran).toBe(0);
+      await expect.poll(() => tasks.dead.get(handle.id)).toMatchObject({ attempts: 1 });
+    });
+
     it("is kept for its time, whatever was asked before the first one", async () => {
       const { tasks, bus, pool } = await setUp();
       const [quiet] = await tasks.submitMany([{ ...ofA, keepResult: false }]);
