@@ -313,4 +313,18 @@ describe("a changed quota", () => {
       details: { used: 51 },
     });
   });
+
+  it("holds also if it comes while more is being reserved", async () => {
+    await using shop = await Shop.open();
+    const admission = shop.admission();
+    const before = only({ perDay: 1_000, queued: 1_000 });
+    await submitMany(shop, admission, before, 50);
+    shop.statsTakeMs = 5;
+    const many = shop.submit(admission, before, { tasks: 100 });
+    const one = errorOf(shop.submit(admission, only({ perDay: 60 }, 2)));
+    await shop.clock.autoAdvance(many);
+    expect(await shop.clock.autoAdvance(one)).toMatchObject({
+      details: { limit: "perDay", used: 150, allowed: 60 },
+    });
+  });
 });
