@@ -45,7 +45,8 @@ export async function worker(context: ProcessContext, queue = "mail"): Promise<v
 async function settleJob(job: ClaimedJob, chance: number, tooLong: () => Promise<void>) {
   if (chance < 0.3) await job.ack();
   else if (chance < 0.7) await job.ack({ confirm: true });
-  else if (chance < 0.8) await job.nak({ delayMs: chance < 0.75 ? 0 : 500 });
+  else if (chance < 0.76) await job.nak({ delayMs: chance < 0.73 ? 0 : 500 });
+  else if (chance < 0.8) await job.giveBack({ delayMs: chance < 0.78 ? 0 : 500 });
   else if (chance < 0.83) await job.deadLetter("bad");
   else if (chance < 0.93) {
     await job.heartbeat();
@@ -164,6 +165,7 @@ export async function workload(world: World, size: WorkloadSize = SMALL): Promis
       const queued = await attempt(() => bus.jobs.enqueue("mail", job));
       // A program that does not know tries again.
       if (queued === undefined) await attempt(() => bus.jobs.enqueue("mail", job));
+      else if (count % 7 === 0) await attempt(() => bus.jobs.remove("mail", queued.id));
     }
     if (count < messages) {
       const messageId = count % 3 === 0 ? { messageId: `message-${count}` } : {};
