@@ -6,6 +6,7 @@ import {
 } from "@busbar/scripts";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { electionBench } from "./election/bench.ts";
+import { fairnessBench } from "./fairness/bench.ts";
 import { memoryBench } from "./memory/bench.ts";
 import { natsBench, type NatsBenchOptions } from "./nats/bench.ts";
 import { Profiler } from "./profile.ts";
@@ -37,6 +38,10 @@ withNatsOptions(program.command("nats"))
 withNatsOptions(program.command("tasks"))
   .description("the task queue and its workers: tasks a second on NATS and on memory, idle pick-up")
   .action((options: NatsOptions) => onNats(tasksBench, options));
+
+withNatsOptions(program.command("fairness"))
+  .description("how tenants share the slots of a worker pool, in virtual time and on NATS")
+  .action((options: NatsOptions) => onNats(fairnessBench, options));
 
 withCommonOptions(program.command("memory"))
   .description("the embedded bus: rates, and the cost per operation by what is queued")
