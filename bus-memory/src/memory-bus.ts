@@ -67,6 +67,10 @@ export class MemoryBus implements Bus, AttachedBus, Owned {
     return this.rpc.pendingRequests;
   }
 
+  get namespace(): BusContext["namespace"] {
+    return this.#context.namespace;
+  }
+
   get ownDeadlines(): BusContext["ownDeadlines"] {
     return this.#context.ownDeadlines;
   }

@@ -79,6 +79,30 @@ describe("MemoryServer", () => {
     expect(server.stats().namespaces).toBe(2);
   });
 
+  it("forgets namespaces that were removed, once nobody uses them, and no others", async () => {
+    const { open, server } = world();
+    await using bus = await open();
+    for (let round = 1; round <= 3; round++) {
+      const [view, twin] = [await bus.forNamespace("a"), await bus.forNamespace("a")];
+      await using kept = await bus.forNamespace("b");
+      for (const one of [view, kept]) {
+        await one.pubsub.publish("s", "x");
+        await one.kv.put("b", "k", "v");
+        await one.jobs.enqueue("q", { payload: "x" });
+        await (await one.kv.lease("b", "l", { ttlMs: 1_000 })).release();
+      }
+      await view.removeNamespace();
+      await view.close();
+      expect(server.stats().namespaces).toBe(3);
+      await twin.kv.put("b", "k", "again");
+      await twin.removeNamespace();
+      await twin.close();
+      expect(server.stats().namespaces).toBe(2);
+    }
+    const { fence } = await (await bus.forNamespace("b")).kv.lease("b", "l", { ttlMs: 1_000 });
+    expect(fence).toBe(4);
+  });
+
   it("refuses a namespace with another dedup window", async () => {
     const { open } = world();
     await using bus = await open({ dedupWindowMs: 1_000 });

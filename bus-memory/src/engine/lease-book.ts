@@ -27,6 +27,11 @@ export class LeaseBook {
     return this.#records.size;
   }
 
+  /** Whether there never was one, as far as anybody knows. */
+  get isBlank(): boolean {
+    return this.#revision === 0;
+  }
+
   /** The record of a key. */
   read(key: string): BookedLease | undefined {
     return this.#records.get(key);

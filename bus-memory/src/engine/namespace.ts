@@ -117,6 +117,14 @@ export class Namespace {
     return sumStorage(only ? stored : [this.hub.storage, ...stored]);
   }
 
+  /** Whether it is as if nobody had ever used it. */
+  get isBlank(): boolean {
+    const { stream, consumerCount, live } = this.hub;
+    const isStored = stream.nextSequence > 1 || consumerCount + this.#queues.size > 0;
+    const isHeard = live.size + this.responders.size > 0;
+    return !isStored && !isHeard && this.#buckets.size === 0 && this.leases.isBlank;
+  }
+
   /** Removes everything that is stored. Whatever is used later begins anew. */
   clear(): void {
     this.hub.clear();

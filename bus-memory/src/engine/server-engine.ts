@@ -10,6 +10,8 @@ import type { StreamLimits } from "./stream.ts";
 /** What a server knows of a bus. */
 export interface AttachedBus {
   readonly pendingRequests: number;
+  /** Where it is. */
+  readonly namespace: Namespace;
   /** The deadlines of a bus whose clock is not the server's. */
   readonly ownDeadlines: Deadlines | undefined;
 }
@@ -91,9 +93,13 @@ export class ServerEngine implements EngineContext {
     this.deadlines.start();
   }
 
-  /** A bus uses it no more. With the last one its timer goes. */
+  /** A bus uses it no more. With the last one its timer goes, and a namespace of which nothing is left. */
   detach(bus: AttachedBus): void {
     this.#buses.delete(bus);
+    const { namespace } = bus;
+    const isUsed =
+      !namespace.isBlank || [...this.#buses].some((other) => other.namespace === namespace);
+    if (!isUsed) this.#namespaces.delete(namespace.name);
     if (this.#buses.size === 0) this.deadlines.stop();
   }
 }
