@@ -1,6 +1,7 @@
 import {
   ALL_FAULTS,
   type ProcessContext,
+  type SimProcess,
   simulate,
   standardCheckers,
   type World,
@@ -25,7 +26,6 @@ const TENANTS = [
 ];
 const TASKS = 60;
 const LEASE_MS = 2_000;
-const PURGED_AT_MS = 3_000;
 
 /** What is known of a task from outside. */
 interface Story {
@@ -37,7 +37,7 @@ interface Story {
   /** What `cancel()` said; `unsure` if its answer was lost. */
   cancel: "none" | "true" | "false" | "unsure";
   /** Removed by a purge, maybe. */
-  mayBePurged: boolean;
+  mayBePurged?: boolean;
 }
 
 /** What happened, by task. */
@@ -140,6 +140,13 @@ async function cancelLater(world: World, story: Story): Promise<void> {
   }
 }
 
+async function purge(tasks: TaskQueue, shop: SimProcess, books: Books): Promise<void> {
+  await insist(shop, () => tasks.purge("purged"), shop.random);
+  for (const story of books.stories.values()) {
+    if (story.handle.tenant === "purged") story.mayBePurged = true;
+  }
+}
+
 /** Every record that says how a task ended, in the order in which they were written. */
 async function watchEnds(world: World, books: Books): Promise<void> {
   const decoder = new TextDecoder();
@@ -167,26 +174,20 @@ export async function playEndings(seed: number): Promise<Books> {
     const shop = world.process("shop");
     const tasks = new TaskQueue({ bus: shop.bus, queue: "q", tenants, clock: shop.clock });
     const cancels: Promise<void>[] = [];
-    let isPurged = false;
     let isWatched = false;
-    const purging = world.sleep(PURGED_AT_MS).then(async () => {
-      await insist(shop, () => tasks.purge("purged"), world.random);
-      isPurged = true;
-      for (const story of books.stories.values()) {
-        if (story.handle.tenant === "purged") story.mayBePurged = true;
-      }
-    });
+    const purgedAt = Math.floor(world.random.next() * TASKS);
     for (let index = 0; index < TASKS; index++) {
       const { id: tenant } = TENANTS[index % TENANTS.length] as { id: string };
       const keepResult = world.random.next() < 0.85;
-      const mayBePurged = tenant === "purged" && !isPurged;
+      // Between two submits: one that was submitted, purged and submitted again stays away.
+      if (index === purgedAt) await purge(tasks, shop, books);
       const maxAttempts = world.random.next() < 0.5 ? 3 : 1_000;
       const task = { tenant, type: "work", payload: `${index}`, maxAttempts, keepResult };
       const submit = () => tasks.submit({ ...task, dedupKey: `${index}` });
       const handle = await insist(shop, submit, world.random);
       const key = `${tenants.peek(tenant)?.storageId}.${handle.id.slice(tenant.length + 1)}`;
       const text = `${index}`;
-      const story: Story = { handle, key, text, keepResult, cancel: "none", mayBePurged };
+      const story: Story = { handle, key, text, keepResult, cancel: "none" };
       books.stories.set(handle.id, story);
       // From the first record on: a watch must not be what makes the bucket.
       if (keepResult && !isWatched) await watchEnds(world, books);
@@ -194,7 +195,7 @@ export async function playEndings(seed: number): Promise<Books> {
       if (world.random.next() < 0.25) cancels.push(cancelLater(world, story));
       await world.sleep(world.random.next() * 100);
     }
-    await Promise.all([purging, ...cancels]);
+    await Promise.all(cancels);
     await world.sleep(20_000);
     world.heal();
     await judge(world, books, tenants);
