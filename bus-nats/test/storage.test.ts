@@ -98,13 +98,24 @@ await onEachServer((binary) => {
         );
       }
       await connection.flush();
-      for (const name of [all.at(0), all.at(3), all.at(-1)]) connection.publish(name as string);
+      for (const name of [others[0], ours[0], ours.toSorted().at(-1)])
+        connection.publish(name as string);
       await connection.flush();
       await expect.poll(async () => (await bus.storage()).objects).toBe(2);
+      const left = async (): Promise<string[]> => {
+        const names: string[] = [];
+        for await (const name of streams.names()) if (name.includes(namespace)) names.push(name);
+        return names.toSorted();
+      };
+      // The process of the first one ends in the middle.
+      const interrupted = await open(context.server.url, { namespace });
+      const removing = interrupted.removeNamespace().catch((error: Error) => error);
+      await expect.poll(async () => (await left()).length).toBeLessThan(all.length);
+      await interrupted.close({ drainMs: 0 });
+      expect(await removing).toMatchObject({ code: "CLOSED" });
+      expect((await left()).length).toBeGreaterThan(others.length);
       await bus.removeNamespace();
-      const left: string[] = [];
-      for await (const name of streams.names()) if (name.includes(namespace)) left.push(name);
-      expect(left.toSorted()).toEqual(others.toSorted());
+      expect(await left()).toEqual(others.toSorted());
     });
   });
 });
