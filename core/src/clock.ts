@@ -48,7 +48,9 @@ export class SystemClock implements Clock {
     const dueAt = performance.now() + delayMs;
     let handle: ReturnType<typeof setTimeout>;
     const start = (leftMs: number): void => {
-      handle = setTimeout(onTimeout, Math.min(Math.ceil(leftMs), MAX_NATIVE_DELAY_MS));
+      // What is overdue is no negative delay: Node warns of those.
+      const delay = Math.max(0, Math.min(Math.ceil(leftMs), MAX_NATIVE_DELAY_MS));
+      handle = setTimeout(onTimeout, delay);
       if (options.keepAlive === false) unref(handle);
     };
     // The machine's timers cut fractions off and come up to two milliseconds early; long delays

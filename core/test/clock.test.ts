@@ -3,6 +3,19 @@ import { settle } from "../src/adapter.ts";
 import { SystemClock, systemClock } from "../src/index.ts";
 
 describe("SystemClock", () => {
+  it("calls at once what is overdue, without a warning of Node", async () => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error): number => warnings.push(warning);
+    process.on("warning", onWarning);
+    await new Promise<void>((resolve) => {
+      new SystemClock().setTimer(resolve, -500);
+    });
+    // Node tells of a warning in a later turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("warning", onWarning);
+    expect(warnings).toEqual([]);
+  });
+
   it("tells wall time and time that only grows", () => {
     expect(Math.abs(systemClock.now() - Date.now())).toBeLessThan(50);
     const first = systemClock.monotonic();
