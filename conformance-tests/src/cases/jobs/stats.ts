@@ -102,6 +102,43 @@ export const statsCases: readonly ConformanceCase[] = [
     },
   },
   {
+    id: "JQ-STATS-006",
+    title: "Every job whose enqueue has resolved is counted, while others enqueue and work",
+    contract: "jobs",
+    level: "L3",
+    async run(context) {
+      const { bus } = context;
+      const other = await context.open();
+      let [enqueued, settled, isOver] = [0, 0, false];
+      const work = async (): Promise<void> => {
+        while (!isOver) {
+          await Promise.all(
+            range(8).map(async () => {
+              await other.jobs.enqueue(QUEUE, { payload: "" });
+              enqueued += 1;
+            }),
+          );
+          const jobs = await claimNow(other, 4);
+          // Counted before: what is being settled may be counted or not.
+          settled += jobs.length;
+          await Promise.all(jobs.map((job) => job.ack({ confirm: true })));
+        }
+      };
+      const working = later(work());
+      for (let look = 0; look < 500; look++) {
+        const before = enqueued;
+        const { ready, delayed, leased } = await bus.jobs.stats(QUEUE);
+        const least = before - settled;
+        check(
+          ready + delayed + leased >= least,
+          `${ready + delayed + leased} jobs are counted where ${least} are enqueued and not settled`,
+        );
+      }
+      isOver = true;
+      await working;
+    },
+  },
+  {
     id: "JQ-STATS-003",
     title: "A queue that nobody used has zeros, and asking does not change that",
     contract: "jobs",
