@@ -40,7 +40,7 @@ export function laneQueue(queue: string, lane: string): string {
 export class Lanes {
   readonly #bus: Bus;
   readonly #queue: string;
-  readonly #written = new Set<string>();
+  readonly #written = new Map<string, Promise<void>>();
   /** Messages that are about to be sent, by lane. */
   readonly #waking = new Map<string, Promise<void>>();
 
@@ -50,14 +50,16 @@ export class Lanes {
   }
 
   /** Makes sure that the lane is written down; costs nothing from the second time on. */
-  async ensure({ name, tenant }: LaneEntry): Promise<void> {
-    if (this.#written.has(name)) return;
-    try {
-      await this.#bus.kv.create(BUCKET, this.#key(name), tenant);
-    } catch (error) {
-      if (errorCode(error) !== "CONFLICT") throw error;
+  ensure(lane: LaneEntry): Promise<void> {
+    let written = this.#written.get(lane.name);
+    if (written === undefined) {
+      written = this.#write(lane).catch((error: unknown) => {
+        this.#written.delete(lane.name);
+        throw error;
+      });
+      this.#written.set(lane.name, written);
     }
-    this.#written.add(name);
+    return written;
   }
 
   /** Tells whoever watches that a lane may have something to do, now or later. */
@@ -150,6 +152,14 @@ export class Lanes {
       if (name === PAUSED) listener.paused(event.type === "put");
       else if (event.type === "put") listener.found({ name, tenant: toText(event.value) });
       else listener.gone(name);
+    }
+  }
+
+  async #write({ name, tenant }: LaneEntry): Promise<void> {
+    try {
+      await this.#bus.kv.create(BUCKET, this.#key(name), tenant);
+    } catch (error) {
+      if (errorCode(error) !== "CONFLICT") throw error;
     }
   }
 

@@ -4,6 +4,7 @@ import {
   type Clock,
   type EnqueueResult,
   errorCode,
+  isBusError,
   type Job,
   type QueueStats,
   type Random,
@@ -265,7 +266,7 @@ export class TaskQueue implements AsyncDisposable {
       return answers;
     } catch (error) {
       if (isUnsure(error)) grant.unsure();
-      else grant.done({ tasks: 0 });
+      else grant.done({ tasks: madeOf(error) });
       throw error;
     }
   }
@@ -325,6 +326,13 @@ function checkSize({ id, quotas }: Tenant, bytes: number): void {
     `the payload has ${bytes} bytes, tenant ${id} may send ${maxBytes}`,
     { details: { tenant: id, limit: "payloadBytes", bytes, maxBytes } },
   );
+}
+
+/** How many tasks a bulk made that failed in part. */
+function madeOf(error: unknown): number {
+  const results = isBusError(error) ? error.details["results"] : undefined;
+  if (!Array.isArray(results)) return 0;
+  return results.filter((result: EnqueueResult | undefined) => result?.duplicate === false).length;
 }
 
 /** Whether tasks may have been made all the same, or may still be. */
