@@ -90,6 +90,12 @@ export class Consumer {
     return backoffMs[Math.min(count, backoffMs.length) - 1] ?? ackWaitMs;
   }
 
+  /** Whether it was removed. */
+  get isGone(): boolean {
+    const sql = "SELECT id FROM consumer WHERE id = ?";
+    return this.#context.file.one(sql, this.id) === undefined;
+  }
+
   /**
    * Takes what is next: first what is due again, then the messages in order. `undefined` if there is
    * nothing; `"gone"` if the consumer was removed.

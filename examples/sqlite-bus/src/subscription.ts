@@ -89,7 +89,8 @@ export class SqliteSubscription implements Subscription, Owned {
   /** Gives the readers what there is. @returns when to try again. */
   #take(): number {
     while (this.#readers > 0) {
-      if (this.#hand.size >= this.#maxInFlight) return this.#hand.firstEndMs;
+      const isFull = this.#hand.size >= this.#maxInFlight;
+      if (isFull && !this.#consumer.isGone) return this.#hand.firstEndMs;
       const takenAtMs = this.#context.clock.monotonic();
       const row = this.#consumer.take();
       if (row === "gone") {
