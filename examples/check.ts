@@ -13,7 +13,7 @@ import { startNatsServer } from "@busbar/scripts";
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 /** Programs that say by their exit code whether all was as it should be. */
 const JUDGES = ["file-index/main.ts", "demo/main.ts"];
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 
 interface Expectation {
   readonly onMemory: boolean;
