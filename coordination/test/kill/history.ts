@@ -57,9 +57,9 @@ export function problemsOf(
       }
     }
   }
-  const byTask = Map.groupBy(executions, ({ id }) => id);
+  const ordered = executions.toSorted((a, b) => a.fromMs - b.fromMs);
   for (const id of submitted) {
-    const all = (byTask.get(id) ?? []).toSorted((a, b) => a.fromMs - b.fromMs);
+    const all = ordered.filter((one) => one.id === id);
     if (all.length === 0) problems.push(`${id} was never begun`);
     for (const [index, next] of all.slice(1).entries()) {
       const before = all[index] as Execution;

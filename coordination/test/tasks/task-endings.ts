@@ -1,7 +1,6 @@
 import {
   ALL_FAULTS,
   type ProcessContext,
-  type SimProcess,
   simulate,
   standardCheckers,
   type World,
@@ -142,8 +141,8 @@ async function cancelLater(world: World, story: Story): Promise<void> {
   }
 }
 
-async function purge(tasks: TaskQueue, shop: SimProcess, books: Books): Promise<void> {
-  await insist(shop, () => tasks.purge("purged"), shop.random);
+async function purge(tasks: TaskQueue, world: World, books: Books): Promise<void> {
+  await insist(world, () => tasks.purge("purged"), world.random);
   for (const story of books.stories.values()) {
     if (story.handle.tenant === "purged") story.mayBePurged = true;
   }
@@ -182,7 +181,7 @@ export async function playEndings(seed: number): Promise<Books> {
       const { id: tenant } = TENANTS[index % TENANTS.length] as { id: string };
       const keepResult = world.random.next() < 0.85;
       // Between two submits: one that was submitted, purged and submitted again stays away.
-      if (index === purgedAt) await purge(tasks, shop, books);
+      if (index === purgedAt) await purge(tasks, world, books);
       const maxAttempts = world.random.next() < 0.5 ? 3 : 1_000;
       const task = { tenant, type: "work", payload: `${index}`, maxAttempts, keepResult };
       const submit = () => tasks.submit({ ...task, dedupKey: `${index}` });
