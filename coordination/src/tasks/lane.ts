@@ -25,6 +25,8 @@ export class Lane implements LaneEntry {
   wakes = 0;
   /** Others have its permits. */
   isFull = false;
+  /** When it was last known to have tasks, by the monotonic clock; at first when it was found. */
+  workedAt: number;
   /** How many were claimed since tasks of normal or low priority, or of low priority, were asked for first. */
   #sinceNormal = 0;
   #sinceLow = 0;
@@ -40,6 +42,7 @@ export class Lane implements LaneEntry {
     this.tenant = tenant;
     this.#clock = clock;
     this.#onDue = onDue;
+    this.workedAt = clock.monotonic();
   }
 
   /** Which of the next tasks are of a lower priority if such wait: the highest priority of each. */
@@ -64,6 +67,11 @@ export class Lane implements LaneEntry {
   claimed(count: number, aged: readonly number[]): void {
     this.#sinceNormal = aged.length > 0 ? 0 : this.#sinceNormal + count;
     this.#sinceLow = aged.includes(PRIORITIES.low) ? 0 : this.#sinceLow + count;
+  }
+
+  /** It has tasks, or had some a moment ago. */
+  hasWork(): void {
+    this.workedAt = this.#clock.monotonic();
   }
 
   /** Something falls due after each of these times. */

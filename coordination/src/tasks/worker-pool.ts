@@ -1,4 +1,4 @@
-import { type Clock, newId, systemClock, systemRandom, type Timer } from "@busbar/core";
+import { type Clock, newId, systemClock, systemRandom } from "@busbar/core";
 import {
   checkDuration,
   checkInteger,
@@ -10,6 +10,7 @@ import { FairOrder } from "./fair-order.ts";
 import { Lane } from "./lane.ts";
 import { LaneClaims } from "./lane-claims.ts";
 import { LanePermits } from "./lane-permits.ts";
+import { LaneSweep } from "./lane-sweep.ts";
 import { type LaneEntry, Lanes } from "./lanes.ts";
 import type { PoolCounters } from "./pool-counters.ts";
 import { answerAsPool, type PoolQuestion, type PoolReport } from "./pool-report.ts";
@@ -24,9 +25,6 @@ import type {
   WorkerPoolOptions,
 } from "./worker-pool-options.ts";
 
-/** How many lanes are looked at in one round without having been woken, and how often. */
-const SWEPT = 100;
-const SWEEP_MS = 5_000;
 /** Claims of one lane that are under way at a time. */
 const MAX_CLAIMS = 8;
 /** How long a lane waits for permits that others hold, if nobody wakes it. */
@@ -50,13 +48,12 @@ export class WorkerPool {
   readonly #permits: LanePermits;
   readonly #claims: LaneClaims;
   readonly #runs: TaskRuns;
+  readonly #sweep: LaneSweep;
   readonly #lanes = new Map<string, Lane>();
   readonly #order = new FairOrder<string>();
   /** Slots that claims under way may fill. */
   #reserved = 0;
-  #sweepAt = 0;
   #endings: (() => Promise<void>)[] = [];
-  #sweeper: Timer | undefined;
   #isPumping = false;
   #isPaused = false;
   #wasStarted = false;
@@ -92,6 +89,12 @@ export class WorkerPool {
       emit: (event) => this.#emit(event),
       later: (lane, delayMs) => this.#wakeLater(lane, delayMs),
       ended: (lane) => this.#onEnded(lane),
+    });
+    this.#sweep = new LaneSweep({
+      clock,
+      leaseMs,
+      lanes: () => this.#lanes.values(),
+      look: (lane) => this.#wake(lane.name),
     });
     this.#claims = new LaneClaims({
       jobs: bus.jobs,
@@ -163,7 +166,7 @@ export class WorkerPool {
       throw error;
     }
     this.#wasStarted = true;
-    this.#sweepLater();
+    this.#sweep.start();
     this.#pumpSoon();
   }
 
@@ -185,7 +188,7 @@ export class WorkerPool {
     }
     this.#state = "stopping";
     await this.#quiet(1_000);
-    this.#sweeper?.cancel();
+    this.#sweep.stop();
     for (const lane of this.#lanes.values()) lane.stop();
     await this.#end();
     await this.#permits.close();
@@ -205,6 +208,7 @@ export class WorkerPool {
 
   #onWoken(name: string, delayMs: number): void {
     const lane = this.#lanes.get(name);
+    lane?.hasWork();
     if (lane && delayMs > 0) this.#wakeLater(lane, delayMs);
     else this.#wake(name);
   }
@@ -304,6 +308,7 @@ export class WorkerPool {
           lane.expected -= allowed;
         });
         started = jobs.length;
+        if (started > 0) lane.hasWork();
         isEmpty = jobs.length < slots;
         for (const job of jobs) {
           // A claim may take long: what was permitted before it may be lost, and the pool be stopped.
@@ -380,21 +385,5 @@ export class WorkerPool {
       });
     }
     return true;
-  }
-
-  #sweepLater(): void {
-    this.#sweeper = this.#clock.setTimer(() => {
-      this.#sweep();
-      this.#sweepLater();
-    }, SWEEP_MS);
-  }
-
-  /** Looks at some lanes that nobody woke: a live message may be lost, and a worker may have died. */
-  #sweep(): void {
-    const names = [...this.#lanes.keys()];
-    for (let count = 0; count < Math.min(SWEPT, names.length); count++) {
-      this.#sweepAt = (this.#sweepAt + 1) % names.length;
-      this.#wake(names[this.#sweepAt] as string);
-    }
   }
 }
