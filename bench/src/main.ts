@@ -59,9 +59,11 @@ withCommonOptions(program.command("election"))
   .description(
     "the time from the end of a leader to the next one, among five processes that are killed",
   )
-  .action(async ({ only, ...options }: CommonOptions) => {
+  .option("--cluster", "on three servers with three replicas, of which the leading one is killed too")
+  .action(async ({ only, cluster, ...options }: CommonOptions & { cluster?: boolean }) => {
     const binary = await findNatsServer();
-    await publish(await electionBench({ binary, only, progress }), options);
+    const isCluster = cluster ?? false;
+    await publish(await electionBench({ binary, isCluster, only, progress }), options);
   });
 
 try {

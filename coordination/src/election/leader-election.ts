@@ -25,6 +25,12 @@ export interface ElectionWaitOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/**
+ * What does not end a campaign, besides errors that are `retryable`: a lease that was lost again at once,
+ * and a bucket that is not there while the servers of a cluster change over.
+ */
+const PASSING: ReadonlySet<unknown> = new Set(["LEASE_LOST", "NOT_FOUND"]);
+
 /** What a leader does: it has to end soon after `leadership.lost` aborts. */
 export type LeaderWork = (leadership: Leadership) => Promise<void>;
 
@@ -76,7 +82,7 @@ export class LeaderElection {
         await clock.sleep(handOverMs, { signal });
       } catch (error) {
         signal?.throwIfAborted();
-        if (!isPassing(error)) throw error;
+        if (!isPassing(error) && !PASSING.has(errorCode(error))) throw error;
         if (errorCode(error) !== "LEASE_HELD") {
           await clock.sleep(random.next() * renewEveryMs, { signal });
         }
@@ -248,7 +254,7 @@ async function lead(
 
 /** Whether the same may succeed later. */
 function isPassing(error: unknown): boolean {
-  return isBusError(error) && (error.retryable || error.code === "LEASE_LOST");
+  return isBusError(error) && error.retryable;
 }
 
 function leaderOf({ term, leader, metadata }: ElectionRecord): Leader {

@@ -1,4 +1,12 @@
-import { type Bus, BusError, type KvEntry, type Lease, openBus, VirtualClock } from "@busbar/core";
+import {
+  type Bus,
+  BusError,
+  type BusErrorCode,
+  type KvEntry,
+  type Lease,
+  openBus,
+  VirtualClock,
+} from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { LeaderElection, type LeaderElectionOptions, type Leadership } from "../../src/index.ts";
 import { errorOf, newNamespace, onEachBackend } from "../support/backends.ts";
@@ -292,6 +300,27 @@ describe("a candidate that stood still while it took its term", () => {
     expect(await inVain).toMatchObject({ name: "AbortError" });
     await leadership.resign();
     await clock.autoAdvance(bus.close());
+  });
+});
+
+describe("a campaign", () => {
+  it("goes on while servers are away or change over, and ends where waiting does not help", async () => {
+    await using bus = await openBus();
+    const failures: BusErrorCode[] = ["TIMEOUT", "DISCONNECTED", "NOT_FOUND", "LEASE_LOST"];
+    const lease = (...args: Parameters<typeof bus.kv.lease>): Promise<Lease> => {
+      const code = failures.shift();
+      return code ? Promise.reject(new BusError(code, "trouble")) : bus.kv.lease(...args);
+    };
+    const kv = new Proxy(bus.kv, {
+      get: (target, name) =>
+        name === "lease" ? lease : (Reflect.get(target, name) as () => void).bind(target),
+    });
+    const n1 = candidate({ ...bus, kv } as Bus, "n1", { ttlMs: 300 });
+    const leadership = await n1.campaign();
+    expect([leadership.term, failures]).toEqual([1, []]);
+    await leadership.resign();
+    failures.push("PERMISSION_DENIED");
+    expect(await errorOf(n1.campaign())).toMatchObject({ code: "PERMISSION_DENIED" });
   });
 });
 
