@@ -40,9 +40,9 @@ export interface TaskContext {
   /** The clock of the pool. */
   readonly clock: Clock;
   /** Reports how far it is: told live, and the last one is kept with the attempt. */
-  progress(value: JsonValue): void;
+  readonly progress: (value: JsonValue) => void;
   /** Writes a line of up to 1_000 characters: told live, and the last hundred are kept with the attempt. */
-  log(line: string): void;
+  readonly log: (line: string) => void;
 }
 
 /** Thrown by a handler: again, after this time. It counts as an attempt. */
