@@ -13,6 +13,7 @@ import { Profiler } from "./profile.ts";
 import { isMet, type Report, toJson, toTable } from "./report.ts";
 import { simulatorBench } from "./simulator/bench.ts";
 import { tasksBench } from "./tasks/bench.ts";
+import { tenantsBench } from "./tenants/bench.ts";
 
 const DEFAULT_ROUNDS = 5;
 
@@ -43,6 +44,10 @@ withNatsOptions(program.command("fairness"))
   .description("how tenants share the slots of a worker pool, in virtual time and on NATS")
   .action((options: NatsOptions) => onNats(fairnessBench, options));
 
+withNatsOptions(program.command("tenants"))
+  .description("many tenants on one server: their tasks a second, and what they take of the server")
+  .action((options: NatsOptions) => onNats(tenantsBench, options));
+
 withCommonOptions(program.command("memory"))
   .description("the embedded bus: rates, and the cost per operation by what is queued")
   .action(async ({ rounds, only, ...options }: CommonOptions) => {
@@ -59,7 +64,10 @@ withCommonOptions(program.command("election"))
   .description(
     "the time from the end of a leader to the next one, among five processes that are killed",
   )
-  .option("--cluster", "on three servers with three replicas, of which the leading one is killed too")
+  .option(
+    "--cluster",
+    "on three servers with three replicas, of which the leading one is killed too",
+  )
   .action(async ({ only, cluster, ...options }: CommonOptions & { cluster?: boolean }) => {
     const binary = await findNatsServer();
     const isCluster = cluster ?? false;

@@ -1,0 +1,131 @@
+import { TenantDirectory, TenantRegistry, type TenantInput } from "@busbar/coordination";
+import { environmentFacts } from "../environment.ts";
+import { forEachInFlight, timed } from "../measure.ts";
+import type { NatsBenchOptions } from "../nats/bench.ts";
+import { type NatsSetup, openNatsSetup } from "../nats/setup.ts";
+import type { Report, Row } from "../report.ts";
+import { median, medianRatio } from "../statistics.ts";
+import { TaskPipeline } from "../tasks/pipeline.ts";
+import { type Footprint, footprint } from "./footprint.ts";
+
+type Options = Pick<NatsBenchOptions, "binary" | "rounds" | "only" | "progress">;
+
+const REGISTERED = 10_000;
+/** How many of them have tasks: where the server is looked at. */
+const ACTIVE: readonly number[] = [1, 1_000, 10_000];
+/** How many take part in the comparison with one. */
+const BUSY = 1_000;
+/** Tasks of a round. */
+const TASKS = 2_000;
+const IN_FLIGHT = 64;
+const FOOTPRINTS = "footprint";
+
+/** Many tenants on one server: how fast their tasks are, and what they take of the server. */
+export async function tenantsBench(options: Options): Promise<Report> {
+  const { binary, rounds, only = "", progress } = options;
+  const rows: Row[] = [];
+  await using setup = await openNatsSetup(binary);
+  progress(`register ${count(REGISTERED)} tenants`);
+  rows.push(...(await registrationRows(setup)));
+  if ("throughput".includes(only)) {
+    progress(`throughput of ${count(BUSY)} tenants`);
+    rows.push(...(await throughputRows(setup, rounds)));
+  }
+  const server = `nats-server ${setup.server.version}`;
+  if (FOOTPRINTS.includes(only)) {
+    // A server of its own, so that nothing else is in its memory.
+    await using fresh = await openNatsSetup(binary);
+    for (const active of ACTIVE) {
+      progress(`${FOOTPRINTS} of ${count(active)} tenants`);
+      rows.push(...(await footprintRows(fresh, active)));
+    }
+  }
+  return { suite: "bench tenants", environment: environmentFacts(server, rounds), rows };
+}
+
+async function registrationRows(setup: NatsSetup): Promise<Row[]> {
+  const bus = await setup.openBus();
+  const registry = new TenantRegistry(bus);
+  const registering = await timed(REGISTERED, () =>
+    forEachInFlight(inputs(REGISTERED), IN_FLIGHT, (input) => registry.register(input)),
+  );
+  const startedAtMs = performance.now();
+  const directory = await TenantDirectory.open(registry);
+  const openedMs = performance.now() - startedAtMs;
+  await directory.close();
+  await bus.close({ drainMs: 0 });
+  const name = `${count(REGISTERED)} tenants`;
+  return [
+    { name: `register ${name}, ${IN_FLIGHT} in flight`, unit: "s", busbar: registering.ms / 1_000 },
+    { name: `open the directory of ${name}`, unit: "s", busbar: openedMs / 1_000 },
+  ];
+}
+
+/** Of all tenants many submit in turn; beside a queue of one tenant on the same server. */
+async function throughputRows(setup: NatsSetup, rounds: number): Promise<Row[]> {
+  const flow = { name: "", keepResult: false, bulk: 1 };
+  const [oneBus, manyBus] = [await setup.openBus(), await setup.openBus()];
+  const one = await TaskPipeline.open(oneBus, { ...flow, tenants: inputs(1) });
+  const many = await TaskPipeline.open(manyBus, { ...flow, tenants: inputs(REGISTERED) });
+  const rates = { one: [] as number[], many: [] as number[] };
+  // The first tasks of each make its stream.
+  await many.run(BUSY, BUSY);
+  await one.run(TASKS);
+  for (let round = 0; round < rounds; round++) {
+    const alone = await one.run(TASKS);
+    const together = await many.run(TASKS, BUSY);
+    rates.one.push((alone.operations * 1_000) / alone.ms);
+    rates.many.push((together.operations * 1_000) / together.ms);
+  }
+  for (const pipeline of [one, many]) await pipeline[Symbol.asyncDispose]();
+  for (const bus of [oneBus, manyBus]) await bus.close({ drainMs: 0 });
+  return [
+    { name: "submit, no-op, ack, one tenant", unit: "per second", busbar: median(rates.one) },
+    {
+      name: `submit, no-op, ack, ${count(BUSY)} of ${count(REGISTERED)} tenants in turn`,
+      unit: "per second",
+      busbar: median(rates.many),
+      ratio: medianRatio(rates.many, rates.one),
+      target: { of: "ratio", bound: "atLeast", value: 0.7 },
+      note: "the ratio is to one tenant",
+    },
+  ];
+}
+
+/** What the server has and takes once so many tenants had a task each; it ends with none queued. */
+async function footprintRows(setup: NatsSetup, active: number): Promise<Row[]> {
+  const before = await footprint(setup);
+  const bus = await setup.openBus();
+  const tenants = inputs(active);
+  const pipeline = await TaskPipeline.open(bus, { name: "", keepResult: false, bulk: 1, tenants });
+  const first = await pipeline.run(active);
+  const after = await footprint(setup);
+  await pipeline[Symbol.asyncDispose]();
+  await bus.close({ drainMs: 0 });
+  const each = (of: (side: Footprint) => number): number => (of(after) - of(before)) / active;
+  const name = `${count(active)} tenants that had a task`;
+  return [
+    { name: `${name}: streams`, unit: "added", busbar: after.streams - before.streams },
+    { name: `${name}: consumers`, unit: "added", busbar: after.consumers - before.consumers },
+    {
+      name: `${name}: memory of the server`,
+      unit: "KiB each",
+      busbar: each(({ memoryBytes }) => memoryBytes) / 1_024,
+      note: `${(after.memoryBytes / 2 ** 20).toFixed(0)} MiB in all`,
+    },
+    {
+      name: `${name}: disk`,
+      unit: "KiB each",
+      busbar: each(({ diskBytes }) => diskBytes) / 1_024,
+    },
+    { name: `${name}: first task`, unit: "ms each", busbar: first.ms / active },
+  ];
+}
+
+function inputs(many: number): TenantInput[] {
+  return Array.from({ length: many }, (_, index) => ({ id: `t${index}`, name: `Tenant ${index}` }));
+}
+
+function count(many: number): string {
+  return many.toLocaleString("en-US");
+}
