@@ -212,7 +212,7 @@ export class Story {
     this.#tally.bury(victim.name);
     this.board.say(
       `${victim.name} (${victim.place}) is dead: ${end}, with uploads in its hands: ` +
-        `${held.length}; their leases are over in ${LEASE_MS} ms`,
+        `${held.length}; a lease lasts ${LEASE_MS} ms`,
     );
     await this.#hire(`worker-${WORKERS + 1}`);
     const again = await Promise.all(held.map((id) => queue.task(id)));
