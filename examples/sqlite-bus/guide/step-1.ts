@@ -43,7 +43,7 @@ export function makeBus(contracts: Contracts): Bus {
     lifecycle.close(resolveDrain(options?.drainMs, 5_000), async () =>
       status.emit({ type: "closed", reason: "close was called" }),
     );
-  const { forNamespace, storage, removeNamespace } = partOf<Bus>("bus");
+  const rest = partOf<Bus>("bus");
   return {
     pubsub: partOf("pubsub"),
     rpc: partOf("rpc"),
@@ -51,9 +51,9 @@ export function makeBus(contracts: Contracts): Bus {
     jobs: partOf("jobs"),
     ...contracts(lifecycle),
     capabilities,
-    forNamespace,
-    storage,
-    removeNamespace,
+    forNamespace: (name) => rest.forNamespace(name),
+    storage: (options) => rest.storage(options),
+    removeNamespace: () => rest.removeNamespace(),
     status: () => status.subscribe(),
     close,
     [Symbol.asyncDispose]: async () => void (await close()),
