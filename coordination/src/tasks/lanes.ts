@@ -20,6 +20,8 @@ export interface LaneListener {
   cancelled(name: string, id: string): void;
   /** The whole queue is paused, or is not any more. */
   paused(isPaused: boolean): void;
+  /** The watch has ended by itself: somebody has removed the bucket of the lanes. */
+  failed(error: unknown): void;
 }
 
 const BUCKET = "task-lanes";
@@ -122,7 +124,9 @@ export class Lanes {
     let reading: Promise<unknown> = Promise.resolve();
     await new Promise<void>((resolve) => {
       const seeing = this.#see(watch, listener, resolve).finally(resolve);
-      reading = Promise.all([this.#hear(live, listener), seeing]);
+      reading = Promise.all([this.#hear(live, listener), seeing]).catch((error: unknown) =>
+        listener.failed(error),
+      );
     });
     return {
       close: async () => {

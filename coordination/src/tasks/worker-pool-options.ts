@@ -40,6 +40,8 @@ export type PoolEvent =
   | { readonly type: "claimFailed"; readonly tenant: string; readonly error: unknown }
   /** The server may have given the pool's permits to others: what runs is aborted. */
   | { readonly type: "permitsLost" }
+  /** New tenants are not seen any more: somebody has removed the bucket `task-lanes`. */
+  | { readonly type: "watchFailed"; readonly error: unknown }
   | { readonly type: "stopped"; readonly report: StopReport };
 
 /** How a pool is stopped. */

@@ -155,6 +155,7 @@ export class WorkerPool {
         freed: (name) => this.#onFreed(name),
         cancelled: (name, id) => this.#runs.cancel(name, id),
         paused: (isPaused) => this.#onPaused(isPaused),
+        failed: (error) => this.#emit({ type: "watchFailed", error }),
       });
       this.#endings.push(() => watch.close());
       const unlisten = tenants.onChange((id) => this.#onTenant(id));

@@ -127,6 +127,20 @@ await onEachBackend((openOn) => {
       expect(await handle.result()).toMatchObject({ ok: true });
     });
 
+    it("says that its watch has failed, and goes on with the tenants that it knows", async () => {
+      const { bus, tasks, pool } = await setUpTasks(openOn, cleanups);
+      await (await tasks.submitMany([ofA]))[0]?.cancel();
+      const events: PoolEvent[] = [];
+      const workers = pool(() => undefined, { onEvent: (event) => events.push(event) });
+      await workers.start();
+      await bus.kv.deleteBucket("task-lanes");
+      // On NATS the watch waits for the bucket to be made anew.
+      if (bus.capabilities.backend === "memory") {
+        await expect.poll(() => events.map(({ type }) => type)).toEqual(["watchFailed"]);
+      }
+      expect(await (await tasks.submit(ofA)).result()).toMatchObject({ ok: true });
+    });
+
     it("is stopped by a signal, once", async () => {
       const { pool } = await setUpTasks(openOn, cleanups);
       const workers = pool(() => undefined);
