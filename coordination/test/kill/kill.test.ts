@@ -9,7 +9,7 @@ import { doubledOf, problemsOf } from "./history.ts";
 
 const CAPS = { one: 1, three: 3, ten: 10 } as const;
 const WORKERS = ["w1", "w2", "w3", "w4"];
-/** The figure of the README is taken with `BUSBAR_KILLS=20 npx vitest run coordination/test/kill`. */
+/** With `BUSBAR_KILLS=20` it is the whole figure, which takes some minutes. */
 const KILLS = Number(process.env["BUSBAR_KILLS"] ?? 3);
 const TASKS_FOR_A_KILL = 48;
 const LEASE_MS = 1_000;

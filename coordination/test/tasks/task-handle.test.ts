@@ -1,6 +1,6 @@
 import { toText } from "@busbar/core";
 import { afterEach, describe, expect, it } from "vitest";
-import { DiscardTask, type TaskEvent, TaskQueue } from "../../src/index.ts";
+import { DiscardTask, type TaskEvent, TaskQueue, type TaskRecord } from "../../src/index.ts";
 import { errorOf, onEachBackend } from "../support/backends.ts";
 import { setUpTasks } from "../support/task-setup.ts";
 
@@ -221,6 +221,31 @@ await onEachBackend((openOn) => {
       });
       expect(ran).toBe(0);
       await expect.poll(() => tasks.dead.get(handle.id)).toMatchObject({ attempts: 1 });
+    });
+
+    it("is as its worker wrote down before it died, also at the last attempt", async () => {
+      const { tasks, bus, tenants, pool } = await setUp();
+      const lane = tenants.peek("a")?.storageId as string;
+      const facts = { type: "work", attempts: [], logs: [], updatedAtMs: 1 };
+      const error = { kind: "discarded", message: "not wanted" } as const;
+      const records: TaskRecord[] = [
+        { ...facts, status: "done", value: 1 },
+        { ...facts, status: "dead", error },
+      ];
+      const [done, dead] = await tasks.submitMany(records.map(() => ({ ...ofA, maxAttempts: 1 })));
+      await bus.jobs.claim(`tasks.q.${lane}`, { workerId: "dies", leaseMs: 50, max: 2 });
+      for (const [index, handle] of [done, dead].entries()) {
+        const key = `${lane}.${handle?.id.slice("a.".length)}`;
+        await bus.kv.put("task-records.q", key, JSON.stringify(records[index]));
+      }
+      const ran: string[] = [];
+      await pool(({ id }) => void ran.push(id)).start();
+      const isEmpty = async () => Object.values(await tasks.stats("a"));
+      await expect.poll(isEmpty, { timeout: 15_000 }).toEqual([0, 0, 0, 1, false]);
+      expect(ran).toEqual([]);
+      expect(await done?.result()).toEqual({ ok: true, value: 1 });
+      expect(await dead?.result()).toEqual({ ok: false, error });
+      expect(await tasks.dead.get(dead?.id as string)).toMatchObject({ reason: "not wanted" });
     });
 
     it("is kept for its time, whatever was asked before the first one", async () => {
