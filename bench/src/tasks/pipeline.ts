@@ -57,12 +57,12 @@ export class TaskPipeline implements AsyncDisposable {
     return pipeline;
   }
 
-  /** So many tasks, of the first tenants in turn. */
+  /** So many tasks, of the first tenants in turn: each submits one, or a bulk. */
   async run(count: number, active = this.#flow.tenants.length): Promise<Slice> {
     const { tenants, keepResult, bulk } = this.#flow;
     const { tasks } = this.#world;
     const inputs = Array.from({ length: count }, (_, index): TaskInput => {
-      const { id = "" } = tenants[index % active] as TenantInput;
+      const { id = "" } = tenants[Math.floor(index / bulk) % active] as TenantInput;
       return { tenant: id, type: TYPE, payload: PAYLOAD, keepResult };
     });
     return timed(count, async () => {

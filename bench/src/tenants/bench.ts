@@ -2,10 +2,11 @@ import { TenantDirectory, TenantRegistry, type TenantInput } from "@busbar/coord
 import { environmentFacts } from "../environment.ts";
 import { forEachInFlight, timed } from "../measure.ts";
 import type { NatsBenchOptions } from "../nats/bench.ts";
-import { type NatsSetup, openNatsSetup } from "../nats/setup.ts";
+import { type NatsSetup, openNatsSetup, PAYLOAD } from "../nats/setup.ts";
 import type { Report, Row } from "../report.ts";
 import { median, medianRatio } from "../statistics.ts";
 import { TaskPipeline } from "../tasks/pipeline.ts";
+import { TenantWorld, TYPE } from "../tasks/tenant-world.ts";
 import { type Footprint, footprint } from "./footprint.ts";
 
 type Options = Pick<NatsBenchOptions, "binary" | "rounds" | "only" | "progress">;
@@ -15,9 +16,12 @@ const REGISTERED = 10_000;
 const ACTIVE: readonly number[] = [1, 1_000, 10_000];
 /** How many take part in the comparison with one. */
 const BUSY = 1_000;
-/** Tasks of a round. */
+/** Submissions of a round, and the tasks of one where they are in bulk. */
 const TASKS = 2_000;
+const BULK = 10;
 const IN_FLIGHT = 64;
+/** Streams that are made at a time. */
+const FEW_IN_FLIGHT = 16;
 const FOOTPRINTS = "footprint";
 
 /** Many tenants on one server: how fast their tasks are, and what they take of the server. */
@@ -63,44 +67,64 @@ async function registrationRows(setup: NatsSetup): Promise<Row[]> {
 
 /** Of all tenants many submit in turn; beside a queue of one tenant on the same server. */
 async function throughputRows(setup: NatsSetup, rounds: number): Promise<Row[]> {
-  const flow = { name: "", keepResult: false, bulk: 1 };
+  const rows: Row[] = [];
+  for (const bulk of [1, BULK]) {
+    const what = bulk === 1 ? "submit" : `submitMany of ${bulk}`;
+    const rates = await throughput(setup, rounds, bulk);
+    rows.push(
+      { name: `${what}, no-op, ack, one tenant`, unit: "per second", busbar: median(rates.one) },
+      {
+        name: `${what}, no-op, ack, ${count(BUSY)} of ${count(REGISTERED)} tenants in turn`,
+        unit: "per second",
+        busbar: median(rates.many),
+        ratio: medianRatio(rates.many, rates.one),
+        target: { of: "ratio", bound: "atLeast", value: 0.7 },
+        note: "the ratio is to one tenant",
+      },
+    );
+  }
+  return rows;
+}
+
+/** Tasks a second, round by round. */
+async function throughput(
+  setup: NatsSetup,
+  rounds: number,
+  bulk: number,
+): Promise<Readonly<Record<"one" | "many", readonly number[]>>> {
+  const flow = { name: "", keepResult: false, bulk };
   const [oneBus, manyBus] = [await setup.openBus(), await setup.openBus()];
   const one = await TaskPipeline.open(oneBus, { ...flow, tenants: inputs(1) });
   const many = await TaskPipeline.open(manyBus, { ...flow, tenants: inputs(REGISTERED) });
   const rates = { one: [] as number[], many: [] as number[] };
   // The first tasks of each make its stream.
-  await many.run(BUSY, BUSY);
-  await one.run(TASKS);
+  await many.run(BUSY * bulk, BUSY);
+  await one.run(TASKS * bulk);
   for (let round = 0; round < rounds; round++) {
-    const alone = await one.run(TASKS);
-    const together = await many.run(TASKS, BUSY);
+    const alone = await one.run(TASKS * bulk);
+    const together = await many.run(TASKS * bulk, BUSY);
     rates.one.push((alone.operations * 1_000) / alone.ms);
     rates.many.push((together.operations * 1_000) / together.ms);
   }
   for (const pipeline of [one, many]) await pipeline[Symbol.asyncDispose]();
   for (const bus of [oneBus, manyBus]) await bus.close({ drainMs: 0 });
-  return [
-    { name: "submit, no-op, ack, one tenant", unit: "per second", busbar: median(rates.one) },
-    {
-      name: `submit, no-op, ack, ${count(BUSY)} of ${count(REGISTERED)} tenants in turn`,
-      unit: "per second",
-      busbar: median(rates.many),
-      ratio: medianRatio(rates.many, rates.one),
-      target: { of: "ratio", bound: "atLeast", value: 0.7 },
-      note: "the ratio is to one tenant",
-    },
-  ];
+  return rates;
 }
 
 /** What the server has and takes once so many tenants had a task each; it ends with none queued. */
 async function footprintRows(setup: NatsSetup, active: number): Promise<Row[]> {
   const before = await footprint(setup);
   const bus = await setup.openBus();
-  const tenants = inputs(active);
-  const pipeline = await TaskPipeline.open(bus, { name: "", keepResult: false, bulk: 1, tenants });
-  const first = await pipeline.run(active);
+  const world = await TenantWorld.open(bus, inputs(active), { queue: "bench" });
+  const first = await timed(active, () =>
+    forEachInFlight(inputs(active), FEW_IN_FLIGHT, ({ id = "" }) =>
+      world.tasks.submit({ tenant: id, type: TYPE, payload: PAYLOAD, keepResult: false }),
+    ),
+  );
+  const pool = await world.work(() => undefined, { concurrency: FEW_IN_FLIGHT });
+  await pool.stop({ mode: "drain", deadlineMs: 600_000 });
   const after = await footprint(setup);
-  await pipeline[Symbol.asyncDispose]();
+  await world[Symbol.asyncDispose]();
   await bus.close({ drainMs: 0 });
   const each = (of: (side: Footprint) => number): number => (of(after) - of(before)) / active;
   const name = `${count(active)} tenants that had a task`;
@@ -118,7 +142,7 @@ async function footprintRows(setup: NatsSetup, active: number): Promise<Row[]> {
       unit: "KiB each",
       busbar: each(({ diskBytes }) => diskBytes) / 1_024,
     },
-    { name: `${name}: first task`, unit: "ms each", busbar: first.ms / active },
+    { name: `${name}: first submit`, unit: "ms each", busbar: first.ms / active },
   ];
 }
 
