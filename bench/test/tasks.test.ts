@@ -9,7 +9,7 @@ it("a finish line is reached when all have passed, and can be used again", async
     let isOver = false;
     const over = line.after(count).then(() => (isOver = true));
     for (let passed = 1; passed < count; passed++) line.passed();
-    await Promise.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
     expect(isOver).toBe(false);
     line.passed();
     await over;
