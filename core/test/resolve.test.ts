@@ -140,6 +140,7 @@ describe("defaults", () => {
     expect(subscribe({ durable: "d" })).toMatchObject({ from: "all", maxDeliveries: 5 });
     expect(claim({})).toEqual({
       workerId: "w",
+      maxPriority: 9,
       leaseMs: 30_000,
       max: 1,
       waitMs: 0,

@@ -11,6 +11,7 @@ import {
   type TickOutcome,
 } from "../../src/index.ts";
 import { laneQueue } from "../../src/tasks/lanes.ts";
+import { toTask } from "../../src/tasks/task-wire.ts";
 import { errorOf } from "../support/backends.ts";
 import { overriding, submittedIn } from "./support.ts";
 
@@ -91,7 +92,8 @@ describe("a schedule", () => {
     const { storageId = "" } = (await registry.get("a")) ?? {};
     const [job] = await bus.jobs.claim(laneQueue("q", storageId), { workerId: "w" });
     expect(toText(job?.payload ?? new Uint8Array())).toBe("daily");
-    expect(job).toMatchObject({ priority: 8, maxAttempts: 2 });
+    const parsed = job && toTask(job, "q");
+    expect(parsed?.task).toMatchObject({ priority: "high", maxAttempts: 2 });
     expect(job?.headers).toMatchObject({
       colour: "red",
       schedule: "s",
