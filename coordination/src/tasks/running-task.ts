@@ -106,6 +106,11 @@ const MAX_MESSAGE = 1_024;
 const WRITES = 5;
 const FIRST_PAUSE_MS = 100;
 
+/** How long an attempt may take until it is watched, in milliseconds. */
+export function unwatchedMs(leaseMs: number): number {
+  return Math.min(20, leaseMs / 8);
+}
+
 type Handled =
   | { readonly ok: true; readonly value: JsonValue }
   | { readonly ok: false; readonly error: unknown; readonly failure: TaskFailure };
@@ -126,6 +131,10 @@ export class RunningTask {
   /** Leaves the handler behind. */
   #interrupt: ((reason: unknown) => void) | undefined;
   #startedAtMs = 0;
+  /** By the monotonic clock. */
+  #begunAt = 0;
+  /** Set once it is watched. */
+  #lost: AbortSignal | undefined;
   #beatTimer: Timer | undefined;
   #limitTimer: Timer | undefined;
   #isOver = false;
@@ -148,19 +157,35 @@ export class RunningTask {
     this.#interrupt?.(reason);
   }
 
+  /**
+   * Begins to renew the lease, and to watch it and the time limit. Its owner calls it when the attempt takes
+   * longer than `unwatchedMs(leaseMs)`: most are over by then, and the timers would cost more than they do.
+   */
+  watch(): void {
+    if (this.#lost !== undefined || this.#isOver) return;
+    const { job, clock, facts, timeoutMs } = this.#parts;
+    this.#lost = job.lease.lost;
+    if (this.#lost.aborted) this.#onLost();
+    else this.#lost.addEventListener("abort", this.#onLost);
+    const limitMs = facts.timeoutMs ?? timeoutMs;
+    const leftMs = limitMs - (clock.monotonic() - this.#begunAt);
+    const tooLong = (): void =>
+      this.abort("timeout", new Error(`the attempt took longer than ${limitMs} ms`));
+    this.#limitTimer = clock.setTimer(tooLong, Math.max(0, leftMs));
+    this.#beatLater();
+  }
+
   /** Runs the handler and settles. Never rejects. */
   async run(): Promise<TaskOutcome> {
-    const { job, clock } = this.#parts;
-    const { lost } = job.lease;
-    const onLost = (): void => this.abort("lost", lost.reason);
-    if (lost.aborted) return { type: "lost", error: lost.reason };
-    lost.addEventListener("abort", onLost);
+    const { job, clock, facts, timeoutMs, leaseMs } = this.#parts;
     this.#startedAtMs = clock.now();
-    this.#beatLater();
+    this.#begunAt = clock.monotonic();
+    if ((facts.timeoutMs ?? timeoutMs) <= unwatchedMs(leaseMs)) this.watch();
     try {
+      if (this.#isLost) return this.#outcomeOfLost();
       if (this.task.attempt > 1 && (await this.#hasEnded())) return await this.#drop();
       const handled = await this.#handle();
-      if (lost.aborted) return { type: "lost", error: lost.reason };
+      if (this.#isLost) return this.#outcomeOfLost();
       if (this.#ending?.type === "cancelled") return await this.#drop();
       return await this.#settle(handled);
     } catch (error) {
@@ -170,15 +195,27 @@ export class RunningTask {
         .catch(() => undefined);
       return { type: "lost", error };
     } finally {
-      lost.removeEventListener("abort", onLost);
+      this.#lost?.removeEventListener("abort", this.#onLost);
       this.#isOver = true;
       this.#beatTimer?.cancel();
       this.#limitTimer?.cancel();
     }
   }
 
+  /** Whether somebody else may have the job. */
+  get #isLost(): boolean {
+    const { lease } = this.#parts.job;
+    return this.#lost?.aborted ?? lease.expiresAtMs <= this.#parts.clock.now();
+  }
+
+  #outcomeOfLost(): TaskOutcome {
+    return { type: "lost", error: this.#parts.job.lease.lost.reason };
+  }
+
+  readonly #onLost = (): void => this.abort("lost", this.#lost?.reason);
+
   async #handle(): Promise<Handled> {
-    const { handler, task, facts, clock, timeoutMs } = this.#parts;
+    const { handler, task, clock } = this.#parts;
     try {
       if (this.#ending !== undefined) throw this.#ending.reason;
       if (task.attempt > task.maxAttempts) {
@@ -190,10 +227,6 @@ export class RunningTask {
       if (task.deadlineMs !== undefined && clock.now() > task.deadlineMs) {
         throw new DiscardTask("its deadline was over before it could begin", "deadline");
       }
-      const limitMs = facts.timeoutMs ?? timeoutMs;
-      const tooLong = (): void =>
-        this.abort("timeout", new Error(`the attempt took longer than ${limitMs} ms`));
-      this.#limitTimer = clock.setTimer(tooLong, limitMs);
       const work = handler(task, this.#context());
       const value = isThenable(work) ? await this.#unlessInterrupted(work) : work;
       return { ok: true, value: toJson(value) };
@@ -230,12 +263,12 @@ export class RunningTask {
       clock,
       progress: (value) => {
         this.#progress = value;
-        void signals.tell(place.lane, place.id, { type: "progress", attempt, value });
+        signals.tell(place.lane, place.id, { type: "progress", attempt, value });
       },
       log: (text) => {
         const line = text.slice(0, MAX_LINE);
         if (this.#logs.push(line) > MAX_LOG_LINES) this.#logs.shift();
-        void signals.tell(place.lane, place.id, { type: "log", attempt, line });
+        signals.tell(place.lane, place.id, { type: "log", attempt, line });
       },
     };
   }
@@ -274,7 +307,7 @@ export class RunningTask {
     const { signals, place } = this.#parts;
     if (!(await this.#write({ status: "retrying", error: failure }))) return this.#drop();
     await job.nak({ delayMs, reason });
-    void signals.tell(place.lane, place.id, { type: "retrying", attempt: task.attempt, delayMs });
+    signals.tell(place.lane, place.id, { type: "retrying", attempt: task.attempt, delayMs });
     return { type: "retry", delayMs, error };
   }
 
@@ -294,7 +327,7 @@ export class RunningTask {
   ): Promise<boolean> {
     const { signals, place } = this.#parts;
     if (!(await this.#write(how))) return false;
-    void signals.tell(place.lane, place.id, { type: "ended", status: how.status });
+    signals.tell(place.lane, place.id, { type: "ended", status: how.status });
     return true;
   }
 

@@ -1,5 +1,5 @@
 import { type Bus, BusError, type Clock, type QueuedJob, type Timer } from "@busbar/core";
-import { checkDuration } from "@busbar/core/adapter";
+import { checkDuration, Mailbox } from "@busbar/core/adapter";
 import type { JsonValue } from "../tenants/tenant.ts";
 import { type Lanes, laneQueue } from "./lanes.ts";
 import { askPools } from "./pool-report.ts";
@@ -12,7 +12,7 @@ import {
   type TaskStatus,
 } from "./task-record.ts";
 import type { TaskRecords } from "./task-records.ts";
-import { type TaskEvent, type TaskSignals, toTaskEvent } from "./task-signals.ts";
+import type { TaskEvent, TaskSignals } from "./task-signals.ts";
 import { factsOf } from "./task-wire.ts";
 
 /** Where a task is stored. */
@@ -54,6 +54,8 @@ export interface TaskSight {
 /** The end of a task is looked for that often, besides being told. */
 const FIRST_LOOK_MS = 500;
 const LAST_LOOK_MS = 5_000;
+/** Events of a task that wait for a slow reader; the oldest are dropped. */
+const MAX_HEARD = 1_024;
 const MAX_TIMEOUT_MS = 2_147_483_647;
 
 /**
@@ -109,8 +111,24 @@ export class TaskHandle<Value = JsonValue> {
     const { signals, clock } = this.#parts;
     const { lane, id } = this.#place;
     const endMs = clock.monotonic() + (timeoutMs ?? Number.POSITIVE_INFINITY);
-    await using told = await signals.listen(lane, id, signal);
-    const ended = new Ended(told);
+    const ended = new Ended();
+    const stop = await signals.listen(lane, id, (event) => ended.heard(event));
+    const onAbort = (): void => ended.wake();
+    signal?.addEventListener("abort", onAbort);
+    try {
+      return await this.#waitFor(ended, endMs, options);
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+      stop();
+    }
+  }
+
+  async #waitFor(
+    ended: Ended,
+    endMs: number,
+    { timeoutMs, signal }: ResultOptions,
+  ): Promise<TaskResult<Value>> {
+    const { clock } = this.#parts;
     for (let lookMs = FIRST_LOOK_MS; ; lookMs = Math.min(LAST_LOOK_MS, lookMs * 2)) {
       const result = await this.#resultNow();
       if (result) return result;
@@ -128,17 +146,25 @@ export class TaskHandle<Value = JsonValue> {
   /** What happens to it from now on, live; ends when it has ended, or with the signal. */
   async *events(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<TaskEvent, void> {
     const { lane, id } = this.#place;
-    await using told = await this.#parts.signals.listen(lane, id, options.signal);
-    const { record } = await this.#sight();
-    if (isFinal(record)) {
-      yield { type: "ended", status: record.status };
-      return;
-    }
-    for await (const { payload } of told) {
-      const event = toTaskEvent(payload);
-      if (event === undefined) continue;
-      yield event;
-      if (event.type === "ended") return;
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const heard = new Mailbox<TaskEvent>({ maxItems: MAX_HEARD });
+    const end = (): void => heard.end();
+    const stop = await this.#parts.signals.listen(lane, id, (event) => {
+      if (event) heard.push(event);
+      if (event === undefined || event.type === "ended") end();
+    });
+    signal?.addEventListener("abort", end);
+    try {
+      const { record } = await this.#sight();
+      if (isFinal(record)) {
+        yield { type: "ended", status: record.status };
+        return;
+      }
+      for (let next = await heard.next(); !next.done; next = await heard.next()) yield next.value;
+    } finally {
+      signal?.removeEventListener("abort", end);
+      stop();
     }
   }
 
@@ -179,7 +205,7 @@ export class TaskHandle<Value = JsonValue> {
       await bus.jobs.remove(laneQueue(queue, lane), id);
     }
     await lanes.cancel(lane, id).catch(() => undefined);
-    await signals.tell(lane, id, { type: "ended", status: "cancelled" });
+    signals.tell(lane, id, { type: "ended", status: "cancelled" });
     return true;
   }
 
@@ -233,8 +259,14 @@ class Ended {
   #isOver = false;
   #wake: (() => void) | undefined;
 
-  constructor(told: AsyncIterable<{ readonly payload: Uint8Array }>) {
-    void this.#read(told);
+  heard(event: TaskEvent | undefined): void {
+    if (event !== undefined && event.type !== "ended") return;
+    this.#isOver = event !== undefined;
+    this.wake();
+  }
+
+  wake(): void {
+    this.#wake?.();
   }
 
   /** Resolves when it has come, or after this time. */
@@ -250,18 +282,5 @@ class Ended {
       timer = clock.setTimer(resolve, limitMs);
     });
     timer?.cancel();
-  }
-
-  async #read(told: AsyncIterable<{ readonly payload: Uint8Array }>): Promise<void> {
-    try {
-      for await (const { payload } of told) {
-        if (toTaskEvent(payload)?.type !== "ended") continue;
-        this.#isOver = true;
-        this.#wake?.();
-      }
-    } catch {
-      // The looks go on.
-    }
-    this.#wake?.();
   }
 }

@@ -7,6 +7,7 @@ import {
   type TaskEnding,
   type TaskHandler,
   type TaskOutcome,
+  unwatchedMs,
 } from "./running-task.ts";
 import { toTask } from "./task-wire.ts";
 import { TypeSlots } from "./type-slots.ts";
@@ -36,6 +37,7 @@ export class TaskRuns {
   readonly #types: TypeSlots;
   readonly #running = new Set<RunningTask>();
   #ended = 0;
+  #isWatching = false;
 
   /** @throws TypeError or RangeError for a wrong limit of a type */
   constructor(parts: TaskRunsParts) {
@@ -72,6 +74,7 @@ export class TaskRuns {
     const handler = handlers[task.type];
     const running = new RunningTask({ ...common, job, task, facts, place, handler });
     this.#running.add(running);
+    this.#watchSoon();
     lane.running += 1;
     this.counters.started += 1;
     emit({ type: "started", task });
@@ -92,6 +95,21 @@ export class TaskRuns {
   abort(ending: TaskEnding, reason: string): number {
     for (const running of this.#running) running.abort(ending, new Error(reason));
     return this.#running.size;
+  }
+
+  /** One timer for all that begin before it fires. */
+  #watchSoon(): void {
+    if (this.#isWatching) return;
+    this.#isWatching = true;
+    const { clock, leaseMs } = this.#parts.common;
+    clock.setTimer(
+      () => {
+        this.#isWatching = false;
+        for (const running of this.#running) running.watch();
+      },
+      unwatchedMs(leaseMs),
+      { keepAlive: false },
+    );
   }
 
   #find(lane: string | undefined, id: string | undefined): RunningTask | undefined {

@@ -291,6 +291,7 @@ await onEachBackend((openOn) => {
         seen.push({ text: toText(task.payload), own, priority, maxAttempts, attempt });
       }).start();
       await expect.poll(() => tasks.dead.count("a")).toBe(2);
+      await expect.poll(() => tasks.dead.count("b")).toBe(1);
       const { tasks: dead, next } = await tasks.dead.list("a");
       expect(next).toBeUndefined();
       const first = dead.find(({ payload }) => toText(payload) === "1");
