@@ -9,6 +9,8 @@ export default defineConfig({
     include: ["**/test/**/*.test.ts"],
     exclude: ["**/node_modules/**", "**/dist/**", "**/.cache/**"],
     pool: "forks",
+    // The default is one less than there are cores. Many tests wait for servers and clocks.
+    maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 60_000,
     teardownTimeout: 10_000,

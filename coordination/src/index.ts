@@ -58,13 +58,7 @@ export type { DeadTask, DeadTaskPage, DeadTasks } from "./tasks/dead-tasks.ts";
 export type { TaskExplanation, TaskObstacle } from "./tasks/explain-task.ts";
 export type { PoolCounters } from "./tasks/pool-counters.ts";
 export type { PoolReport } from "./tasks/pool-report.ts";
-export {
-  DiscardTask,
-  RetryTask,
-  type TaskContext,
-  type TaskHandler,
-  type TaskOutcome,
-} from "./tasks/running-task.ts";
+export type { TaskContext, TaskHandler, TaskOutcome } from "./tasks/running-task.ts";
 export { type StopOnSignalOptions, stopOnSignal } from "./tasks/stop-on-signal.ts";
 export type { Backoff, Task, TaskInput, TaskPriority } from "./tasks/task.ts";
 export {
@@ -74,6 +68,7 @@ export {
   TaskDefinition,
   type TaskSchemas,
 } from "./tasks/task-definition.ts";
+export { DiscardTask, RetryTask } from "./tasks/task-errors.ts";
 export type { ResultOptions, TaskHandle } from "./tasks/task-handle.ts";
 export { type Submitted, TaskQueue, type TaskQueueParts } from "./tasks/task-queue.ts";
 export type {

@@ -9,6 +9,8 @@ import {
 import { describeThrown } from "@busbar/core/adapter";
 import type { JsonValue } from "../tenants/tenant.ts";
 import { backoffMs, type ResolvedBackoff } from "./backoff.ts";
+import { toJson } from "./json-result.ts";
+import { DiscardTask, RetryTask } from "./task-errors.ts";
 import type { TaskPlace } from "./task-handle.ts";
 import type { Task } from "./task.ts";
 import {
@@ -17,7 +19,6 @@ import {
   MAX_LINE,
   MAX_LOG_LINES,
   type TaskFailure,
-  type TaskFailureKind,
   type TaskRecord,
 } from "./task-record.ts";
 import type { TaskRecords } from "./task-records.ts";
@@ -26,7 +27,7 @@ import type { TaskFacts } from "./task-wire.ts";
 
 /**
  * Runs a task; what it returns is the result, as JSON. What it throws is a failed attempt;
- * {@link RetryTask} and {@link DiscardTask} say more.
+ * `RetryTask` and `DiscardTask` say more.
  */
 export type TaskHandler = (task: Task, context: TaskContext) => unknown;
 
@@ -43,29 +44,6 @@ export interface TaskContext {
   readonly progress: (value: JsonValue) => void;
   /** Writes a line of up to 1_000 characters: told live, and the last hundred are kept with the attempt. */
   readonly log: (line: string) => void;
-}
-
-/** Thrown by a handler: again, after this time. It counts as an attempt. */
-export class RetryTask extends Error {
-  override readonly name = "RetryTask";
-  readonly delayMs: number;
-
-  constructor(delayMs: number, reason = "the handler asked for another attempt") {
-    super(reason);
-    this.delayMs = delayMs;
-  }
-}
-
-/** Thrown by a handler: never again. The task goes to the dead letters, with the reason. */
-export class DiscardTask extends Error {
-  override readonly name = "DiscardTask";
-  /** How it is recorded. @internal */
-  readonly kind: TaskFailureKind;
-
-  constructor(reason: string, kind: TaskFailureKind = "discarded") {
-    super(reason);
-    this.kind = kind;
-  }
 }
 
 /** How an attempt ended. */
@@ -410,17 +388,4 @@ function isSame(one: TaskRecord, other: TaskRecord): boolean {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | undefined | null)?.then === "function";
-}
-
-/** What a handler returned, as JSON. @throws DiscardTask if it is none */
-function toJson(value: unknown): JsonValue {
-  if (value === undefined || value === null) return null;
-  if (typeof value === "string" || typeof value === "boolean") return value;
-  try {
-    const text = JSON.stringify(value);
-    if (text !== undefined) return JSON.parse(text) as JsonValue;
-  } catch (error) {
-    throw new DiscardTask(`its result is no JSON: ${describeThrown(error).message}`, "invalid");
-  }
-  throw new DiscardTask(`its result is no JSON: ${typeof value}`, "invalid");
 }

@@ -7,8 +7,9 @@ import {
 } from "@busbar/core";
 import { invalidPayload, schemaIssues } from "@busbar/core/adapter";
 import type { JsonValue } from "../tenants/tenant.ts";
-import { DiscardTask, type TaskContext, type TaskHandler } from "./running-task.ts";
+import type { TaskContext, TaskHandler } from "./running-task.ts";
 import type { Task, TaskInput } from "./task.ts";
+import { DiscardTask } from "./task-errors.ts";
 import type { TaskHandle } from "./task-handle.ts";
 import type { TaskQueue } from "./task-queue.ts";
 

@@ -106,11 +106,11 @@ class LaneListening {
       // Those who wait look by themselves.
     }
     this.#close();
-    for (const id of [...this.#listeners.keys()]) this.#tell(id, undefined);
+    for (const id of this.#listeners.keys()) this.#tell(id, undefined);
   }
 
   #tell(id: string, event: TaskEvent | undefined): void {
-    for (const listener of [...(this.#listeners.get(id) ?? [])]) listener(event);
+    for (const listener of this.#listeners.get(id) ?? []) listener(event);
   }
 
   #close(): void {

@@ -3,7 +3,8 @@ import { availableParallelism } from "node:os";
 import { extname } from "node:path";
 import { checkInteger, closedError } from "@busbar/core/adapter";
 import { Piscina } from "piscina";
-import { DiscardTask, RetryTask, type TaskHandler } from "../tasks/running-task.ts";
+import type { TaskHandler } from "../tasks/running-task.ts";
+import { DiscardTask, RetryTask } from "../tasks/task-errors.ts";
 import type { ThreadAnswer, ThreadCall, ThreadFailure } from "./thread-entry.ts";
 
 /** How a {@link ThreadHandler} is made. */
