@@ -8,6 +8,8 @@ import { isDelivery } from "./pull.ts";
 const EXPIRES_MS = 30_000;
 const HEARTBEAT_MS = 10_000;
 const RETRY_MS = 250;
+/** How often is looked whether a consumer that is told to be deleted is gone. */
+const LOOKS = 3;
 
 /** What a {@link PullStream} tells its owner. */
 export interface PullStreamEvents {
@@ -62,8 +64,13 @@ export class PullStream {
     this.#inbox?.unsubscribe();
     this.#advisories ??= this.#link.connection.subscribe(
       `$JS.EVENT.ADVISORY.CONSUMER.DELETED.${stream}.${consumer}`,
-      // Asked for all the same: one of that name may have been made since.
-      { callback: () => void this.#checkConsumer() },
+      {
+        callback: () => {
+          // The server may drop what was asked for without an answer.
+          this.#requested = 0;
+          void this.#checkConsumer(LOOKS);
+        },
+      },
     );
     this.#name = createInbox();
     this.#inbox = this.#link.connection.subscribe(this.#name, {
@@ -127,16 +134,21 @@ export class PullStream {
     else this.#on.wanting();
   }
 
-  #later(): void {
-    this.#link.clock.setTimer(() => this.#on.wanting(), RETRY_MS, { keepAlive: false });
+  #later(callback: () => void = () => this.#on.wanting()): void {
+    this.#link.clock.setTimer(callback, RETRY_MS, { keepAlive: false });
   }
 
-  async #checkConsumer(): Promise<void> {
+  /**
+   * Looks whether the consumer is there, up to so many times: it is told to be deleted before it is gone,
+   * and one of its name may have been made since.
+   */
+  async #checkConsumer(looks = 1): Promise<void> {
     const { stream, consumer } = this.#target;
     try {
       const isThere = (await this.#api.consumerInfo(stream, consumer)) !== undefined;
       if (this.#ended) return;
-      if (isThere) this.#later();
+      if (isThere && looks > 1) this.#later(() => void this.#checkConsumer(looks - 1));
+      else if (isThere) this.#later();
       else {
         const what = `consumer ${consumer} of stream ${stream}`;
         this.#on.failed(new BusError("NOT_FOUND", `${what} was deleted`));
