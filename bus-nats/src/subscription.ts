@@ -1,4 +1,11 @@
-import type { CloseOptions, CloseReport, Message, Subscription, Timer } from "@busbar/core";
+import {
+  BusError,
+  type CloseOptions,
+  type CloseReport,
+  type Message,
+  type Subscription,
+  type Timer,
+} from "@busbar/core";
 import {
   Mailbox,
   type Owned,
@@ -60,6 +67,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
   readonly #inHand = new Set<NatsMessage>();
   readonly #entries = new WeakMap<NatsMessage, StoredLedgerEntry>();
   readonly #stopReconnect: () => void;
+  readonly #stopRemoval: () => void;
   readonly #pulls: PullStream;
   /** Deliveries that wait for the ledger; the ones behind them wait too, to stay in order. */
   #intake: Promise<void> | undefined;
@@ -87,6 +95,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
       failed: (error) => this.#fail(error),
     });
     this.#stopReconnect = this.link.onReconnect(() => this.#reopen());
+    this.#stopRemoval = tools.context.removal.onRemoved(() => this.#onRemoved());
     tools.context.lifecycle.add(this);
     target.options.signal?.addEventListener("abort", this.#onAbort, { once: true });
     this.#reopen();
@@ -154,6 +163,14 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
   readonly #onAbort = (): void => {
     void this.close();
   };
+
+  /** A server that removes a stream may drop what is asked of its consumers without a word. */
+  #onRemoved(): void {
+    const { stream, consumer } = this.#target;
+    if (stream !== this.#tools.context.names.messageStream) return;
+    const message = `consumer ${consumer} of stream ${stream} was removed with its namespace`;
+    this.#fail(new BusError("NOT_FOUND", message));
+  }
 
   #reopen(): void {
     if (this.#closing === undefined && !this.#stalled) this.#pulls.reopen();
@@ -349,6 +366,7 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     await Promise.resolve();
     this.#target.options.signal?.removeEventListener("abort", this.#onAbort);
     this.#stopReconnect();
+    this.#stopRemoval();
     const buffered = this.#mailbox.drain();
     this.#mailbox.end();
     for (const message of buffered) this.#buffered.delete(message);
