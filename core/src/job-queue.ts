@@ -36,7 +36,7 @@ export interface QueuedJob {
   readonly id: string;
   /** The queue. */
   readonly queue: string;
-  /** The bytes; the caller owns them. */
+  /** The bytes; whoever got it owns them. */
   readonly payload: Uint8Array;
   /** The headers. */
   readonly headers: Headers;
@@ -117,27 +117,11 @@ export interface JobGiveBackOptions {
  * `ALREADY_SETTLED`. Once the lease is over, every call rejects with `LEASE_LOST` and changes
  * nothing; the job is handed out again, or dead-lettered if this was the last attempt.
  */
-export interface ClaimedJob {
-  /** Unique within the queue. */
-  readonly id: string;
-  /** The queue. */
-  readonly queue: string;
-  /** The bytes; the worker owns them. */
-  readonly payload: Uint8Array;
-  /** The headers. */
-  readonly headers: Headers;
-  /** The dedup key, if it was enqueued with one. */
-  readonly dedupKey: string | undefined;
-  /** The priority. */
-  readonly priority: number;
+export interface ClaimedJob extends QueuedJob {
   /** 1 for the first. What no worker saw, or what one gave back, does not count. */
   readonly attempt: number;
-  /** How many there may be. */
-  readonly maxAttempts: number;
   /** Grows with every claim of this job. */
   readonly fence: number;
-  /** When it was enqueued, by the server's clock, in milliseconds since the Unix epoch. */
-  readonly enqueuedAtMs: number;
   /** The time it is this worker's. */
   readonly lease: JobLease;
   /**
