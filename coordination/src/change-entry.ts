@@ -9,15 +9,34 @@ import {
   type TypedEntry,
 } from "@busbar/core";
 
-/** How {@link changeEntry} waits between attempts. */
+/** How writers wait between attempts. */
 export interface ChangeParts {
   readonly clock: Clock;
   readonly random: Random;
 }
 
+/** What is to be written. */
+type Changed<Schema extends StandardSchemaV1> =
+  | (SchemaInput<Schema> & SchemaOutput<Schema>)
+  | undefined;
+
 /** Among writers of one key one gets through in each round, so this many of them get through at once. */
 const ATTEMPTS = 64;
 const MAX_PAUSE_MS = 50;
+
+/**
+ * To be called with what a compare-and-set has failed with, and how often it was tried: resolves after a
+ * random pause of up to 50 ms where another attempt may get through.
+ * @throws the error if it is no `CONFLICT`, or after 64 attempts
+ */
+export async function afterConflict(
+  error: unknown,
+  attempt: number,
+  { clock, random }: ChangeParts,
+): Promise<void> {
+  if (errorCode(error) !== "CONFLICT" || attempt >= ATTEMPTS) throw error;
+  await clock.sleep(random.next() * Math.min(MAX_PAUSE_MS, attempt));
+}
 
 /**
  * Reads a value, changes it and writes it back if nobody else wrote meanwhile; else again, up to 64
@@ -31,18 +50,17 @@ export async function changeEntry<Schema extends StandardSchemaV1>(
   key: string,
   change: (
     entry: TypedEntry<SchemaOutput<Schema>> | undefined,
-  ) => (SchemaInput<Schema> & SchemaOutput<Schema>) | undefined,
-  { clock, random }: ChangeParts,
+  ) => Changed<Schema> | Promise<Changed<Schema>>,
+  parts: ChangeParts,
 ): Promise<Pick<TypedEntry<SchemaOutput<Schema>>, "key" | "value" | "revision"> | undefined> {
   for (let attempt = 1; ; attempt++) {
     const entry = await bucket.get(key);
-    const value = change(entry);
+    const value = await change(entry);
     if (value === undefined) return entry;
     try {
       return { key, value, revision: await bucket.cas(key, value, entry?.revision ?? 0) };
     } catch (error) {
-      if (errorCode(error) !== "CONFLICT" || attempt >= ATTEMPTS) throw error;
-      await clock.sleep(random.next() * Math.min(MAX_PAUSE_MS, attempt));
+      await afterConflict(error, attempt, parts);
     }
   }
 }

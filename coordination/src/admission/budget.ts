@@ -1,5 +1,6 @@
-import { type Clock, errorCode, type Random, type Timer, type TypedBucket } from "@busbar/core";
+import type { Clock, Random, Timer, TypedBucket } from "@busbar/core";
 import { closedError } from "@busbar/core/adapter";
+import { afterConflict } from "../change-entry.ts";
 import type { Tenant } from "../tenants/tenant.ts";
 import { IDLE_MS, Pace } from "./pace.ts";
 import {
@@ -70,7 +71,6 @@ const PATIENCE_MS = 500;
 /** What is reserved is used for so long after it was written; others see it as void later. */
 const GOOD_FOR_MS = 15_000;
 const RENEWED_EVERY_MS = 5_000;
-const ATTEMPTS = 64;
 const MAX_PAUSE_MS = 50;
 
 /**
@@ -234,7 +234,7 @@ export class Budget {
    * @returns whether the first of those who still wait needs what others hold
    */
   async #exchange(): Promise<boolean> {
-    const { bucket, clock, random } = this.#parts;
+    const { bucket, clock } = this.#parts;
     for (let attempt = 1; ; attempt++) {
       const startMs = clock.monotonic();
       const isKnown = this.#record !== undefined;
@@ -260,8 +260,7 @@ export class Budget {
           const revision = await bucket.cas(this.#key, plan.next, record.revision);
           this.#record = { value: plan.next, revision };
         } catch (error) {
-          if (errorCode(error) !== "CONFLICT" || attempt >= ATTEMPTS) throw error;
-          await clock.sleep(random.next() * Math.min(MAX_PAUSE_MS, attempt));
+          await afterConflict(error, attempt, this.#parts);
           continue;
         }
         this.#confirm(plan, startMs);

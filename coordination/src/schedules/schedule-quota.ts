@@ -4,13 +4,14 @@ import {
   type BucketDefinition,
   type Clock,
   defineBucket,
-  errorCode,
   type Random,
   type TypedBucket,
+  type TypedEntry,
   typedBus,
 } from "@busbar/core";
 import { z } from "zod";
 import { changeEntry } from "../change-entry.ts";
+import { keyPages } from "../key-pages.ts";
 import type { Tenant } from "../tenants/tenant.ts";
 import { scheduleBucket } from "./schedule-record.ts";
 
@@ -25,8 +26,6 @@ const gateBucket: BucketDefinition<typeof promised> = defineBucket({
 
 /** What was promised to somebody who then died counts for so long. */
 const PROMISE_MS = 60_000;
-const ATTEMPTS = 64;
-const MAX_PAUSE_MS = 50;
 
 /**
  * Holds a tenant to its quota of schedules, over all queues. What counts are the keys that are there and
@@ -34,13 +33,13 @@ const MAX_PAUSE_MS = 50;
  * listed after the promises were read: of many who ask at once, no more are let through than fit.
  */
 export class ScheduleQuota {
-  readonly #bus: Bus;
+  readonly #schedules: TypedBucket<(typeof scheduleBucket)["schema"]>;
   readonly #gates: TypedBucket<typeof promised>;
   readonly #clock: Clock;
   readonly #random: Random;
 
   constructor(bus: Bus, clock: Clock, random: Random) {
-    this.#bus = bus;
+    this.#schedules = typedBus(bus).bucket(scheduleBucket);
     this.#gates = typedBus(bus).bucket(gateBucket);
     this.#clock = clock;
     this.#random = random;
@@ -50,8 +49,7 @@ export class ScheduleQuota {
   async promise(tenant: Tenant, key: string): Promise<void> {
     const allowed = tenant.quotas.scheduled;
     if (allowed === null) return;
-    for (let attempt = 1; ; attempt++) {
-      const entry = await this.#gates.get(tenant.storageId);
+    const promise = async (entry: TypedEntry<Promised> | undefined): Promise<Promised> => {
       const keys = new Set(await this.keys(`*.${tenant.storageId}.*`));
       const nowMs = this.#clock.now();
       const open = Object.entries(entry?.value ?? {}).filter(
@@ -60,15 +58,10 @@ export class ScheduleQuota {
       const used = new Set([...keys, ...open.map(([name]) => name)]);
       used.delete(key);
       if (used.size >= allowed) throw tooMany(tenant.id, used.size, allowed);
-      const value = { ...Object.fromEntries(open), [key]: nowMs };
-      try {
-        await this.#gates.cas(tenant.storageId, value, entry?.revision ?? 0);
-        return;
-      } catch (error) {
-        if (errorCode(error) !== "CONFLICT" || attempt >= ATTEMPTS) throw error;
-        await this.#clock.sleep(this.#random.next() * Math.min(MAX_PAUSE_MS, attempt));
-      }
-    }
+      return { ...Object.fromEntries(open), [key]: nowMs };
+    };
+    const time = { clock: this.#clock, random: this.#random };
+    await changeEntry(this.#gates, tenant.storageId, promise, time);
   }
 
   /** The key is gone. */
@@ -92,18 +85,9 @@ export class ScheduleQuota {
 
   /** All keys of schedules that fit a pattern. */
   async keys(pattern: string): Promise<string[]> {
-    const keys: string[] = [];
-    let after: string | undefined;
-    do {
-      const page = await this.#bus.kv.keys(scheduleBucket.bucket, {
-        key: pattern,
-        limit: 10_000,
-        ...(after !== undefined && { after }),
-      });
-      keys.push(...page.keys);
-      after = page.next;
-    } while (after !== undefined);
-    return keys;
+    const found: string[] = [];
+    for await (const keys of keyPages(this.#schedules, pattern)) found.push(...keys);
+    return found;
   }
 }
 

@@ -13,6 +13,7 @@ import { changeEntry } from "../change-entry.ts";
 import type { TaskQueue } from "../tasks/task-queue.ts";
 import type { Tenant } from "../tenants/tenant.ts";
 import type { TenantDirectory } from "../tenants/tenant-directory.ts";
+import { checkActive } from "../tenants/tenant-errors.ts";
 import type { Schedule, ScheduleInput, ScheduleName } from "./schedule.ts";
 import { idOf, scheduleKey } from "./schedule-key.ts";
 import { ScheduleQuota } from "./schedule-quota.ts";
@@ -211,12 +212,7 @@ export class Schedules {
     const { key } = await this.#place(name);
     const nowMs = Math.floor(this.#clock.now());
     return this.#change(key, name, (current) => {
-      if (current === undefined) {
-        const { tenant, id } = name;
-        const details = { tenant, id };
-        throw new BusError("NOT_FOUND", `tenant ${tenant} has no schedule ${id}`, { details });
-      }
-      if (current.paused === paused) return undefined;
+      if (current === undefined || current.paused === paused) return undefined;
       const updatedAtMs = Math.max(nowMs, current.updatedAtMs);
       if (paused) return { ...current, paused, updatedAtMs };
       return { ...current, paused, updatedAtMs, doneMs: Math.max(nowMs, current.doneMs) };
@@ -231,18 +227,13 @@ export class Schedules {
     const time = { clock: this.#clock, random: this.#random };
     const entry = await changeEntry(this.#bucket, key, (found) => change(found?.value), time);
     if (entry !== undefined) return toSchedule(entry);
-    throw new BusError("NOT_FOUND", `tenant ${tenant} has no schedule ${id}`);
+    throw new BusError("NOT_FOUND", `tenant ${tenant} has no schedule ${id}`, {
+      details: { tenant, id },
+    });
   }
 
   async #place({ tenant: id, ...name }: ScheduleName) {
     const tenant = await this.#parts.tenants.get(id);
     return { tenant, key: scheduleKey(this.#parts.queue.queue, tenant, name.id) };
   }
-}
-
-function checkActive({ id, status }: Tenant): void {
-  if (status === "active") return;
-  throw new BusError("PERMISSION_DENIED", `tenant ${id} is ${status}`, {
-    details: { tenant: id, status },
-  });
 }

@@ -1,7 +1,7 @@
 import type { Bus, DeadLetter } from "@busbar/core";
 import { laneQueue } from "./lanes.ts";
 import type { TaskInput } from "./task.ts";
-import type { TaskHandle } from "./task-handle.ts";
+import type { TaskHandle, TaskPlace } from "./task-handle.ts";
 import { attemptsOf, factsOf, userHeadersOf } from "./task-wire.ts";
 
 /** A task that failed for good. */
@@ -34,12 +34,15 @@ export interface DeadTasksParts {
   readonly queue: string;
   /** The lane of a tenant. @throws BusError `NOT_FOUND` */
   readonly lane: (tenant: string) => Promise<string>;
+  /** Where a task is stored. @throws BusError `INVALID_ARGUMENT`, `NOT_FOUND` */
+  readonly place: (id: string) => Promise<TaskPlace>;
   readonly submit: (input: TaskInput) => Promise<TaskHandle>;
 }
 
 /**
  * The tasks of a queue that failed for good, by tenant: stored until they are replayed or discarded, or
- * their tenant is deleted. *Errors*: `NOT_FOUND` for an unknown tenant, and those of `DeadLetters`.
+ * their tenant is deleted. *Errors*: `NOT_FOUND` for an unknown tenant, `INVALID_ARGUMENT` for an
+ * id that is none, and those of `DeadLetters`.
  */
 export class DeadTasks {
   readonly #parts: DeadTasksParts;
@@ -59,8 +62,8 @@ export class DeadTasks {
 
   /** One of them, or `undefined`. */
   async get(id: string): Promise<DeadTask | undefined> {
-    const { tenant, job } = partsOf(id);
-    const letter = await this.#letters.get(await this.#jobs(tenant), job);
+    const { tenant, jobs, job } = await this.#find(id);
+    const letter = await this.#letters.get(jobs, job);
     return letter && toDeadTask(tenant, letter);
   }
 
@@ -75,8 +78,7 @@ export class DeadTasks {
    * @returns the new task, or `undefined` if there is no such dead task
    */
   async replay(id: string): Promise<TaskHandle | undefined> {
-    const { tenant, job } = partsOf(id);
-    const jobs = await this.#jobs(tenant);
+    const { tenant, jobs, job } = await this.#find(id);
     const letter = await this.#letters.get(jobs, job);
     const facts = letter && factsOf(letter.headers);
     if (letter === undefined || facts === undefined) return undefined;
@@ -99,8 +101,8 @@ export class DeadTasks {
 
   /** Removes it for good. @returns false if there is none */
   async discard(id: string): Promise<boolean> {
-    const { tenant, job } = partsOf(id);
-    return this.#letters.discard(await this.#jobs(tenant), job);
+    const { jobs, job } = await this.#find(id);
+    return this.#letters.discard(jobs, job);
   }
 
   /** Removes all of a tenant's. @returns how many */
@@ -112,14 +114,14 @@ export class DeadTasks {
     return this.#parts.bus.jobs.deadLetters;
   }
 
+  async #find(id: string) {
+    const { tenant, lane, id: job } = await this.#parts.place(id);
+    return { tenant, jobs: laneQueue(this.#parts.queue, lane), job };
+  }
+
   async #jobs(tenant: string): Promise<string> {
     return laneQueue(this.#parts.queue, await this.#parts.lane(tenant));
   }
-}
-
-function partsOf(id: string): { readonly tenant: string; readonly job: string } {
-  const dot = id.indexOf(".");
-  return { tenant: id.slice(0, Math.max(0, dot)), job: id.slice(dot + 1) };
 }
 
 function toDeadTask(tenant: string, letter: DeadLetter): DeadTask {

@@ -138,11 +138,11 @@ export class Lanes {
 
   async #hear(live: Listener, listener: LaneListener): Promise<void> {
     for await (const { subject, payload } of live) {
-      const name = lastWord(subject);
-      if (subject === this.#subject("wake", name)) {
-        listener.woken(name, Number(toText(payload)) || 0);
-      } else if (subject === this.#subject("free", name)) listener.freed(name);
-      else if (subject === this.#subject("cancel", name)) listener.cancelled(name, toText(payload));
+      // tasks.<queue>.<what>.<lane>: neither the name of a queue nor that of a lane has a dot.
+      const [, , what, name = ""] = subject.split(".");
+      if (what === "wake") listener.woken(name, Number(toText(payload)) || 0);
+      else if (what === "free") listener.freed(name);
+      else if (what === "cancel") listener.cancelled(name, toText(payload));
     }
   }
 

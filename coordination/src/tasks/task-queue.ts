@@ -16,6 +16,7 @@ import { Admission, type Grant } from "../admission/admission.ts";
 import type { TenantUsage } from "../admission/quota.ts";
 import type { Tenant } from "../tenants/tenant.ts";
 import type { TenantDirectory } from "../tenants/tenant-directory.ts";
+import { checkActive } from "../tenants/tenant-errors.ts";
 import { DeadTasks } from "./dead-tasks.ts";
 import { explainTask, type TaskExplanation } from "./explain-task.ts";
 import { laneQueue, Lanes } from "./lanes.ts";
@@ -109,6 +110,7 @@ export class TaskQueue implements AsyncDisposable {
       bus,
       queue,
       lane: async (tenant) => (await tenants.get(tenant)).storageId,
+      place: (id) => this.#placeOf(id),
       submit: (input) => this.submit(input),
     });
   }
@@ -131,22 +133,23 @@ export class TaskQueue implements AsyncDisposable {
    * @throws BusError as {@link TaskQueue.submit}; as `JobQueue.enqueueMany` if one fails later
    */
   async submitMany(inputs: readonly TaskInput[]): Promise<TaskHandle[]> {
-    const jobs = inputs.map(toJob);
-    const tenants = await Promise.all(inputs.map(({ tenant }) => this.#activeTenant(tenant)));
-    const byTenant = new Map<Tenant, Outgoing[]>();
-    for (const [index, tenant] of tenants.entries()) {
-      const job = jobs[index] as Job;
-      const outgoing = { input: inputs[index] as TaskInput, job, index, bytes: sizeOf(job) };
-      checkSize(tenant, outgoing.bytes);
-      const own = byTenant.get(tenant);
+    const byTenant = new Map<string, Outgoing[]>();
+    for (const [index, input] of inputs.entries()) {
+      const job = toJob(input);
+      const outgoing = { input, job, index, bytes: sizeOf(job) };
+      const own = byTenant.get(input.tenant);
       if (own) own.push(outgoing);
-      else byTenant.set(tenant, [outgoing]);
+      else byTenant.set(input.tenant, [outgoing]);
     }
+    const groups = await Promise.all(
+      [...byTenant].map(async ([id, own]) => ({ tenant: await this.#activeTenant(id), own })),
+    );
+    for (const { tenant, own } of groups) for (const { bytes } of own) checkSize(tenant, bytes);
     if (inputs.some(({ keepResult }) => keepResult !== false)) {
       await this.#records.ensure();
     }
     const results: TaskHandle[] = [];
-    const sent = [...byTenant].map(async ([tenant, own]) => {
+    const sent = groups.map(async ({ tenant, own }) => {
       const answers = await this.#send(tenant, own);
       for (const [place, { index }] of own.entries()) {
         const { id, duplicate } = answers[place] as EnqueueResult;
@@ -295,10 +298,8 @@ export class TaskQueue implements AsyncDisposable {
 
   async #activeTenant(id: string): Promise<Tenant> {
     const tenant = await this.#tenants.get(id);
-    if (tenant.status === "active") return tenant;
-    throw new BusError("PERMISSION_DENIED", `tenant ${id} is ${tenant.status}`, {
-      details: { tenant: id, status: tenant.status },
-    });
+    checkActive(tenant);
+    return tenant;
   }
 }
 

@@ -1,4 +1,5 @@
-import { checkTenantId, notFound } from "./tenant-id.ts";
+import { notFound } from "./tenant-errors.ts";
+import { checkTenantId } from "./tenant-id.ts";
 import type { Tenant } from "./tenant.ts";
 import type { TenantRegistry } from "./tenant-registry.ts";
 

@@ -21,8 +21,3 @@ export function checkTenantId(id: string): void {
 export function newStorageId(random: Random): string {
   return newId(random, STORAGE_ID_LENGTH).toLowerCase();
 }
-
-/** `NOT_FOUND` of a tenant. */
-export function notFound(id: string): BusError {
-  return new BusError("NOT_FOUND", `there is no tenant ${id}`, { details: { tenant: id } });
-}

@@ -13,8 +13,10 @@ import {
 } from "@busbar/core";
 import { resolveLimit, revisionConflict } from "@busbar/core/adapter";
 import { changeEntry } from "../change-entry.ts";
+import { keyPages } from "../key-pages.ts";
 import type { Tenant, TenantInput, TenantPatch, TenantStatus } from "./tenant.ts";
-import { checkTenantId, newStorageId, notFound } from "./tenant-id.ts";
+import { notFound } from "./tenant-errors.ts";
+import { checkTenantId, newStorageId } from "./tenant-id.ts";
 import { changeOf, newRecord, tenantBucket, type TenantRecord } from "./tenant-record.ts";
 
 /** Removes a part of what a tenant has, such as its tasks. */
@@ -234,15 +236,7 @@ export class TenantRegistry {
   /** How many there are, whatever their status. */
   async count(): Promise<number> {
     let count = 0;
-    let after: string | undefined;
-    do {
-      const page = await this.#bucket.keys({
-        limit: 10_000,
-        ...(after !== undefined && { after }),
-      });
-      count += page.keys.length;
-      after = page.next;
-    } while (after !== undefined);
+    for await (const keys of keyPages(this.#bucket)) count += keys.length;
     return count;
   }
 

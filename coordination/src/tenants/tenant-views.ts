@@ -1,6 +1,7 @@
-import { type Bus, BusError, type StorageStats } from "@busbar/core";
+import type { Bus, StorageStats } from "@busbar/core";
 import type { Tenant } from "./tenant.ts";
 import type { TenantDirectory } from "./tenant-directory.ts";
+import { checkActive } from "./tenant-errors.ts";
 import type { TenantCleaner } from "./tenant-registry.ts";
 
 /** A view that was given out. */
@@ -102,12 +103,4 @@ export function tenantViewCleaner(bus: Bus): TenantCleaner {
 
 function viewOf(bus: Bus, { storageId }: Tenant): Promise<Bus> {
   return bus.forNamespace(`t-${storageId}`);
-}
-
-/** @throws BusError `PERMISSION_DENIED` */
-function checkActive({ id, status }: Tenant): void {
-  if (status === "active") return;
-  throw new BusError("PERMISSION_DENIED", `tenant ${id} is ${status}: it has no bus`, {
-    details: { tenant: id, status },
-  });
 }
