@@ -207,6 +207,8 @@ export class JobClaims {
     wake: Wake,
   ): Promise<Pulled[]> {
     const { link } = this.#context;
+    // It has to wait somewhere: what other tools send has priority 0, if they say nothing else.
+    if (state.levels.length === 0) await this.#queues.ensureLevel(state, 0);
     const waitMs = Math.min(leftMs, MAX_PULL_WAIT_MS);
     const askedAt = link.clock.monotonic();
     const pulled: Pulled[] = [];

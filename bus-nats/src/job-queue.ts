@@ -172,7 +172,7 @@ export class NatsJobQueue implements JobQueue, Owned {
 
   async stats(queue: string): Promise<QueueStats> {
     const state = this.#check(queue);
-    await this.#queues.ensureLevel(state, 0);
+    await this.#queues.ensureQueue(state);
     await this.#queues.ensureLoaded(state);
     const [{ info, consumers }, entries, dead, paused] = await Promise.all([
       this.#counts(state),
@@ -248,7 +248,7 @@ export class NatsJobQueue implements JobQueue, Owned {
 
   async purge(queue: string): Promise<number> {
     const state = this.#check(queue);
-    await this.#queues.ensureLevel(state, 0);
+    await this.#queues.ensureQueue(state);
     const { api, link } = this.#context;
     const entries = link.features.v2_10 ? [] : await this.#ledger.list("job", queue);
     const purged = await api.purge(state.stream);

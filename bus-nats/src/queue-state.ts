@@ -126,6 +126,15 @@ export class Queues {
     state.made.add(priority);
   }
 
+  /**
+   * Makes sure that the queue exists. It needs no consumer for that: each one costs the server memory, and
+   * work for every job that is settled, also one of another priority.
+   */
+  ensureQueue(state: QueueState): Promise<void> {
+    this.#listen();
+    return this.#ensureStream(state);
+  }
+
   /** Makes the consumer of a priority; again if the queue is being deleted meanwhile. */
   async #makeConsumer(state: QueueState, priority: number): Promise<void> {
     const { api, names, link, provisioner } = this.#context;
@@ -155,8 +164,10 @@ export class Queues {
     }
   }
 
-  /** Reads what claims need to know, once, and again after a reconnect. */
+  /** Reads what claims need to know, once it has consumers, and again after a reconnect. */
   ensureLoaded(state: QueueState): Promise<void> {
+    // No bus has sent a job; another tool may have done so since.
+    if (state.levels.length === 0) state.loaded = undefined;
     state.loaded ??= this.#load(state).catch((error: unknown) => {
       state.loaded = undefined;
       throw error;
@@ -167,8 +178,7 @@ export class Queues {
   /** Sets or clears the pause, for everybody and for ever. */
   async setPaused(state: QueueState, paused: boolean): Promise<void> {
     const { api, names } = this.#context;
-    this.#listen();
-    await this.ensureLevel(state, 0);
+    await this.ensureQueue(state);
     await this.#ensureControl();
     await api.publish({
       subject: names.controlSubject(state.queue, "pause"),
@@ -214,7 +224,7 @@ export class Queues {
 
   async #load(state: QueueState): Promise<void> {
     const { api, names } = this.#context;
-    await this.ensureLevel(state, 0);
+    await this.ensureQueue(state);
     // Heard from now on; what was before is read.
     await this.#context.link.flush(`queue ${state.queue}`);
     await this.#ensureEpoch();

@@ -371,6 +371,39 @@ await onEachServer((binary) => {
       expect([id, duplicate]).toEqual([String(ack.seq), true]);
     });
 
+    it("claims what the other enqueues to a queue that was found empty, waiting for it or not", async () => {
+      const { bus, namespace, js } = await pair(context.server.url);
+      const send = (queue: string): Promise<unknown> =>
+        js.publish(`busbar.${namespace}.job.${queue}.0`, "hi");
+      for (const queue of ["asked", "counted"]) {
+        expect(await bus.jobs.claim(queue, { workerId: "w" })).toEqual([]);
+        await send(queue);
+      }
+      expect(await bus.jobs.stats("counted")).toMatchObject({ ready: 1 });
+      expect(await bus.jobs.claim("asked", { workerId: "w" })).toHaveLength(1);
+      const waiting = bus.jobs.claim("awaited", { workerId: "w", waitMs: 10_000 });
+      const { consumers } = await js.jetstreamManager();
+      const isThere = (): Promise<boolean> =>
+        consumers.info(`BUSBAR_${namespace}_JOB_awaited`, "p0").then(
+          () => true,
+          () => false,
+        );
+      await expect.poll(isThere).toBe(true);
+      await send("awaited");
+      expect(await waiting).toHaveLength(1);
+    });
+
+    it("makes no consumer for a priority that nobody uses", async () => {
+      const { bus, namespace, js } = await pair(context.server.url);
+      await bus.jobs.stats("q");
+      await bus.jobs.claim("q", { workerId: "w" });
+      await bus.jobs.enqueue("q", { payload: "", priority: 5 });
+      expect(await bus.jobs.claim("q", { workerId: "w", waitMs: 1_000, max: 2 })).toHaveLength(1);
+      const { consumers } = await js.jetstreamManager();
+      const names = await consumers.list(`BUSBAR_${namespace}_JOB_q`).next();
+      expect(names.map(({ name }) => name)).toEqual(["p5"]);
+    });
+
     it("enqueues what the other can read and finish", async () => {
       const { bus, namespace, js } = await pair(context.server.url);
       await bus.jobs.enqueue("q", {

@@ -24,6 +24,7 @@ export class LaneClaims {
    * Those come last, so that a claim that takes all there is has them in their order.
    */
   async claim(lane: Lane, max: number): Promise<ClaimedJob[]> {
+    const brought = lane.claiming(max);
     const aged = lane.aged(max);
     const strict = max - aged.length;
     const claimed = strict === 0 ? [] : await this.#take(lane, { max: strict });
@@ -36,6 +37,7 @@ export class LaneClaims {
       }
       const left = max - claimed.length;
       if (asked.length > 0 && left > 0) claimed.push(...(await this.#take(lane, { max: left })));
+      brought(claimed.length);
     } catch (error) {
       if (claimed.length === 0) throw error;
     }

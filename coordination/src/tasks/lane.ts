@@ -9,6 +9,9 @@ import { PRIORITIES } from "./task-wire.ts";
  */
 const AGING = 20;
 
+/** How long it is believed what lanes were told: a live message may be lost. */
+const TRUSTED_MS = 1_000;
+
 /** Of how many times it is known when something falls due; what is beyond is found by looking. */
 const MAX_DUES = 1_000;
 
@@ -21,8 +24,8 @@ export class Lane implements LaneEntry {
   /** Claims that are under way, and how many tasks they may bring. */
   claims = 0;
   expected = 0;
-  /** How often it was woken. */
-  wakes = 0;
+  /** How often it was to be looked at, whatever was known of it. */
+  looks = 0;
   /** Others have its permits. */
   isFull = false;
   /** When it was last known to have tasks, by the monotonic clock; at first when it was found. */
@@ -30,6 +33,12 @@ export class Lane implements LaneEntry {
   /** How many were claimed since tasks of normal or low priority, or of low priority, were asked for first. */
   #sinceNormal = 0;
   #sinceLow = 0;
+  /** How many tasks it was told of. */
+  #told = 0;
+  /** How many it has at most; `undefined` if that is not known. */
+  #backlog: number | undefined;
+  /** When it was last seen to have no more than `#backlog`, by the monotonic clock. */
+  #countedAt = Number.NEGATIVE_INFINITY;
   readonly #clock: Clock;
   readonly #onDue: () => void;
   /** By the monotonic clock. */
@@ -67,6 +76,40 @@ export class Lane implements LaneEntry {
   claimed(count: number, aged: readonly number[]): void {
     this.#sinceNormal = aged.length > 0 ? 0 : this.#sinceNormal + count;
     this.#sinceLow = aged.includes(PRIORITIES.low) ? 0 : this.#sinceLow + count;
+  }
+
+  /** Whether it may have tasks that nobody has claimed. */
+  get mayHaveTasks(): boolean {
+    const isTrusted = this.#clock.monotonic() - this.#countedAt < TRUSTED_MS;
+    return !isTrusted || this.#backlog === undefined || this.#backlog > 0;
+  }
+
+  /** So many tasks were submitted. */
+  submitted(tasks: number): void {
+    this.#told += tasks;
+    if (this.#backlog !== undefined) this.#backlog += tasks;
+  }
+
+  /** It is to be looked at: what is known of its tasks may be wrong. */
+  look(): void {
+    this.looks += 1;
+    this.#backlog = undefined;
+  }
+
+  /** Begins a claim of up to `max` tasks. @returns to be called with how many it brought */
+  claiming(max: number): (tasks: number) => void {
+    const { looks } = this;
+    const told = this.#told;
+    return (tasks) => {
+      if (tasks === max) {
+        if (this.#backlog !== undefined) this.#backlog = Math.max(0, this.#backlog - tasks);
+        return;
+      }
+      // There were no more, but for those that came meanwhile.
+      if (this.looks > looks) return;
+      this.#backlog = this.#told - told;
+      this.#countedAt = this.#clock.monotonic();
+    };
   }
 
   /** It has tasks, or had some a moment ago. */

@@ -12,8 +12,10 @@ export interface LaneListener {
   found(lane: LaneEntry): void;
   /** It is gone. */
   gone(name: string): void;
-  /** It may have tasks: now, or after so many milliseconds. */
-  woken(name: string, delayMs: number): void;
+  /** Tasks were submitted; it is not known how many if that is `undefined`. */
+  submitted(name: string, tasks: number | undefined): void;
+  /** It may have tasks after so many milliseconds. */
+  due(name: string, delayMs: number): void;
   /** Somebody gave permits of it back. */
   freed(name: string): void;
   /** Somebody has cancelled a task of it. */
@@ -44,7 +46,7 @@ export class Lanes {
   readonly #queue: string;
   readonly #written = new Map<string, Promise<void>>();
   /** Messages that are about to be sent, by lane. */
-  readonly #waking = new Map<string, Promise<void>>();
+  readonly #waking = new Map<string, { tasks: number | undefined; readonly sent: Promise<void> }>();
 
   constructor(bus: Bus, queue: string) {
     this.#bus = bus;
@@ -64,21 +66,26 @@ export class Lanes {
     return written;
   }
 
-  /** Tells whoever watches that a lane may have something to do, now or later. */
-  wake(name: string, delayMs = 0): Promise<void> {
-    const send = (): Promise<void> =>
-      this.#bus.pubsub.notify(this.#subject("wake", name), String(delayMs));
-    if (delayMs > 0) return send();
-    // What the server has answered at once shares a message.
-    let waking = this.#waking.get(name);
-    if (waking === undefined) {
-      waking = Promise.resolve().then(() => {
-        this.#waking.delete(name);
-        return send();
-      });
-      this.#waking.set(name, waking);
+  /** Tells whoever watches that so many tasks may be run now; without a number, that some may. */
+  wake(name: string, tasks?: number): Promise<void> {
+    const waking = this.#waking.get(name);
+    if (waking !== undefined) {
+      waking.tasks = sum(waking.tasks, tasks);
+      return waking.sent;
     }
-    return waking;
+    // What the server has answered at once shares a message.
+    const sent = Promise.resolve().then(() => {
+      const told = this.#waking.get(name)?.tasks;
+      this.#waking.delete(name);
+      return this.#bus.pubsub.notify(this.#subject("wake", name), String(told ?? ""));
+    });
+    this.#waking.set(name, { tasks, sent });
+    return sent;
+  }
+
+  /** Tells whoever watches that a lane may have something to do after so many milliseconds. */
+  wakeLater(name: string, delayMs: number): Promise<void> {
+    return this.#bus.pubsub.notify(this.#subject("due", name), String(delayMs));
   }
 
   /** Tells whoever had to wait for permits of a lane that there may be some. */
@@ -140,9 +147,11 @@ export class Lanes {
     for await (const { subject, payload } of live) {
       // tasks.<queue>.<what>.<lane>: neither the name of a queue nor that of a lane has a dot.
       const [, , what, name = ""] = subject.split(".");
-      if (what === "wake") listener.woken(name, Number(toText(payload)) || 0);
+      const text = toText(payload);
+      if (what === "wake") listener.submitted(name, text === "" ? undefined : Number(text));
+      else if (what === "due") listener.due(name, Number(text));
       else if (what === "free") listener.freed(name);
-      else if (what === "cancel") listener.cancelled(name, toText(payload));
+      else if (what === "cancel") listener.cancelled(name, text);
     }
   }
 
@@ -174,6 +183,10 @@ export class Lanes {
   #subject(what: string, name: string): string {
     return `tasks.${this.#queue}.${what}.${name}`;
   }
+}
+
+function sum(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? undefined : one + other;
 }
 
 function lastWord(name: string): string {

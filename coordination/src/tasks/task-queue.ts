@@ -242,12 +242,16 @@ export class TaskQueue implements AsyncDisposable {
     const delays = own.map(({ input }) => this.#delayOf(input));
     let bytes = 0;
     for (const outgoing of own) bytes += outgoing.bytes;
-    const scheduled = delays.filter((delayMs) => delayMs > 0).length;
+    const later = delays.filter((delayMs) => delayMs > 0);
+    const scheduled = later.length;
     const grant = await this.#admission.admit(tenant, { tasks: own.length, scheduled, bytes });
     const answers = await this.#enqueue(tenant, own, grant);
     // Whoever misses it looks by itself.
-    const told = [...new Set(delays)].sort((a, b) => a - b).slice(0, MAX_TOLD);
-    await Promise.allSettled(told.map((delayMs) => this.#lanes.wake(name, delayMs)));
+    const told = [...new Set(later)].sort((a, b) => a - b).slice(0, MAX_TOLD);
+    const telling = told.map((delayMs) => this.#lanes.wakeLater(name, delayMs));
+    const now = own.length - scheduled;
+    if (now > 0) telling.push(this.#lanes.wake(name, now));
+    await Promise.allSettled(telling);
     return answers;
   }
 

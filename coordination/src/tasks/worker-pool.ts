@@ -151,7 +151,8 @@ export class WorkerPool {
       const watch = await this.#source.watch({
         found: (lane) => this.#add(lane),
         gone: (name) => this.#remove(name),
-        woken: (name, delayMs) => this.#onWoken(name, delayMs),
+        submitted: (name, tasks) => this.#onSubmitted(name, tasks),
+        due: (name, delayMs) => this.#onDue(name, delayMs),
         freed: (name) => this.#onFreed(name),
         cancelled: (name, id) => this.#runs.cancel(name, id),
         paused: (isPaused) => this.#onPaused(isPaused),
@@ -207,11 +208,19 @@ export class WorkerPool {
     this.#wake(name);
   }
 
-  #onWoken(name: string, delayMs: number): void {
+  #onSubmitted(name: string, tasks: number | undefined): void {
+    const lane = this.#lanes.get(name);
+    if (lane === undefined) return;
+    lane.hasWork();
+    if (tasks === undefined) lane.look();
+    else lane.submitted(tasks);
+    this.#want(lane);
+  }
+
+  #onDue(name: string, delayMs: number): void {
     const lane = this.#lanes.get(name);
     lane?.hasWork();
-    if (lane && delayMs > 0) this.#wakeLater(lane, delayMs);
-    else this.#wake(name);
+    if (lane) this.#wakeLater(lane, delayMs);
   }
 
   #onPaused(isPaused: boolean): void {
@@ -237,7 +246,7 @@ export class WorkerPool {
   #wake(name: string): void {
     const lane = this.#lanes.get(name);
     if (lane === undefined) return;
-    lane.wakes += 1;
+    lane.look();
     this.#want(lane);
   }
 
@@ -295,9 +304,9 @@ export class WorkerPool {
 
   /** Fills slots with tasks of a lane, as many as there are. Never rejects. */
   async #fill(lane: Lane, slots: number): Promise<void> {
-    const { wakes } = lane;
+    const { looks } = lane;
     let started = 0;
-    let isEmpty = true;
+    let mayGoOn = false;
     try {
       const tenant = this.#options.tenants.peek(lane.tenant);
       const limit = tenant?.status === "active" ? tenant.quotas.running : 0;
@@ -310,11 +319,14 @@ export class WorkerPool {
         });
         started = jobs.length;
         if (started > 0) lane.hasWork();
-        isEmpty = jobs.length < slots;
+        mayGoOn = !lane.isFull && lane.mayHaveTasks;
         for (const job of jobs) {
           // A claim may take long: what was permitted before it may be lost, and the pool be stopped.
           if (this.#isOpen && this.#permits.covers(lane, limit)) this.#runs.begin(lane, job);
-          else job.giveBack().catch(() => undefined);
+          else {
+            lane.look();
+            job.giveBack().catch(() => undefined);
+          }
         }
       }
     } catch (error) {
@@ -326,7 +338,7 @@ export class WorkerPool {
     this.#reserved -= slots;
     lane.claims -= 1;
     this.#order.giveBack(lane.name, slots - started);
-    if (!isEmpty || lane.wakes > wakes) {
+    if (mayGoOn || lane.looks > looks) {
       this.#want(lane);
     } else {
       this.#order.rest(lane.name);

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { VirtualClock } from "@busbar/core";
 import { afterEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { defineTask, type PoolEvent, stopOnSignal, type TaskObstacle } from "../../src/index.ts";
@@ -52,6 +53,24 @@ await onEachBackend((openOn) => {
           workers.concurrency = wrong;
         }, `${wrong}`).toThrow(RangeError);
       }
+    });
+
+    it("claims once for a task that comes alone, and does not look for more", async () => {
+      const { tasks, pool } = await setUpTasks(openOn, cleanups);
+      const workers = pool(() => undefined, { concurrency: 1, clock: new VirtualClock() });
+      await workers.start();
+      const run = async (): Promise<void> => {
+        const { done } = workers.counters;
+        await tasks.submit(ofA);
+        await expect.poll(() => workers.counters.done).toBe(done + 1);
+        await expect.poll(() => workers.running).toBe(0);
+      };
+      // It learns by this one that there are no others.
+      await run();
+      const { claims } = workers.counters;
+      for (let task = 0; task < 20; task++) await run();
+      // Of twenty claims two ask for lower priorities first.
+      expect(workers.counters.claims - claims).toBeLessThan(30);
     });
 
     it("runs no more of a type than it may, and others meanwhile", async () => {
