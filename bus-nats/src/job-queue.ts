@@ -35,8 +35,8 @@ import { priorityOfSubject, Queues, type QueueState } from "./queue-state.ts";
 import { encodeHeaders, field, H, numberField, userHeaders } from "./wire/headers.ts";
 import type { StoredMessage } from "./wire/jetstream-api.ts";
 
-/** How often the counts of the server are asked for until they agree; 10 ms in all. */
-const MAX_LOOKS = 5;
+/** How often the counts of the server are asked for until they agree; 55 ms in all. */
+const MAX_LOOKS = 11;
 /** How many jobs of one `enqueueMany` are under way at a time. */
 const MAX_UNDER_WAY = 1_024;
 

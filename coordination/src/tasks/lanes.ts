@@ -45,8 +45,8 @@ export class Lanes {
   readonly #bus: Bus;
   readonly #queue: string;
   readonly #written = new Map<string, Promise<void>>();
-  /** Messages that are about to be sent, by lane. */
-  readonly #waking = new Map<string, { tasks: number | undefined; readonly sent: Promise<void> }>();
+  /** Of how many tasks is about to be told, by lane. */
+  readonly #waking = new Map<string, number | undefined>();
 
   constructor(bus: Bus, queue: string) {
     this.#bus = bus;
@@ -66,26 +66,27 @@ export class Lanes {
     return written;
   }
 
-  /** Tells whoever watches that so many tasks may be run now; without a number, that some may. */
-  wake(name: string, tasks?: number): Promise<void> {
-    const waking = this.#waking.get(name);
-    if (waking !== undefined) {
-      waking.tasks = sum(waking.tasks, tasks);
-      return waking.sent;
-    }
+  /**
+   * Tells whoever watches that so many tasks may be run now; without a number, that some may. Never fails:
+   * whoever misses it looks by itself.
+   */
+  wake(name: string, tasks?: number): void {
     // What the server has answered at once shares a message.
-    const sent = Promise.resolve().then(() => {
-      const told = this.#waking.get(name)?.tasks;
+    if (this.#waking.has(name)) {
+      this.#waking.set(name, sum(this.#waking.get(name), tasks));
+      return;
+    }
+    this.#waking.set(name, tasks);
+    queueMicrotask(() => {
+      const told = this.#waking.get(name);
       this.#waking.delete(name);
-      return this.#bus.pubsub.notify(this.#subject("wake", name), String(told ?? ""));
+      this.#tell("wake", name, String(told ?? ""));
     });
-    this.#waking.set(name, { tasks, sent });
-    return sent;
   }
 
-  /** Tells whoever watches that a lane may have something to do after so many milliseconds. */
-  wakeLater(name: string, delayMs: number): Promise<void> {
-    return this.#bus.pubsub.notify(this.#subject("due", name), String(delayMs));
+  /** Tells whoever watches that a lane may have something to do after so many milliseconds. Never fails. */
+  wakeLater(name: string, delayMs: number): void {
+    this.#tell("due", name, String(delayMs));
   }
 
   /** Tells whoever had to wait for permits of a lane that there may be some. */
@@ -141,6 +142,10 @@ export class Lanes {
         await reading;
       },
     };
+  }
+
+  #tell(what: string, name: string, payload: string): void {
+    this.#bus.pubsub.notify(this.#subject(what, name), payload).catch(() => undefined);
   }
 
   async #hear(live: Listener, listener: LaneListener): Promise<void> {

@@ -51,6 +51,12 @@ export type Submitted = Pick<TaskHandle, "id" | "duplicate">;
 const MAX_TOLD = 100;
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
+/** Tasks of one tenant. */
+interface Group {
+  readonly tenant: Tenant;
+  readonly own: readonly Outgoing[];
+}
+
 /** A task that is about to be enqueued. */
 interface Outgoing {
   readonly input: TaskInput;
@@ -123,8 +129,10 @@ export class TaskQueue implements AsyncDisposable {
    *   time; those of `JobQueue.enqueue`
    */
   async submit(input: TaskInput): Promise<TaskHandle> {
-    const [submitted] = await this.submitMany([input]);
-    return submitted as TaskHandle;
+    const own = [toOutgoing(input, 0)];
+    const tenant = await this.#activeTenant(input.tenant);
+    const [handle] = await this.#submit([{ tenant, own }]);
+    return handle as TaskHandle;
   }
 
   /**
@@ -135,8 +143,7 @@ export class TaskQueue implements AsyncDisposable {
   async submitMany(inputs: readonly TaskInput[]): Promise<TaskHandle[]> {
     const byTenant = new Map<string, Outgoing[]>();
     for (const [index, input] of inputs.entries()) {
-      const job = toJob(input);
-      const outgoing = { input, job, index, bytes: sizeOf(job) };
+      const outgoing = toOutgoing(input, index);
       const own = byTenant.get(input.tenant);
       if (own) own.push(outgoing);
       else byTenant.set(input.tenant, [outgoing]);
@@ -144,20 +151,7 @@ export class TaskQueue implements AsyncDisposable {
     const groups = await Promise.all(
       [...byTenant].map(async ([id, own]) => ({ tenant: await this.#activeTenant(id), own })),
     );
-    for (const { tenant, own } of groups) for (const { bytes } of own) checkSize(tenant, bytes);
-    if (inputs.some(({ keepResult }) => keepResult !== false)) {
-      await this.#records.ensure();
-    }
-    const results: TaskHandle[] = [];
-    const sent = groups.map(async ({ tenant, own }) => {
-      const answers = await this.#send(tenant, own);
-      for (const [place, { index }] of own.entries()) {
-        const { id, duplicate } = answers[place] as EnqueueResult;
-        results[index] = this.#handle(placeOf(tenant, id), duplicate);
-      }
-    });
-    await Promise.all(sent);
-    return results;
+    return this.#submit(groups);
   }
 
   /**
@@ -198,7 +192,7 @@ export class TaskQueue implements AsyncDisposable {
   /** Runs them again. @throws BusError `NOT_FOUND` */
   async resume(tenant: string): Promise<void> {
     await this.#bus.jobs.resume(await this.#jobs(tenant));
-    await this.#lanes.wake((await this.#tenants.get(tenant)).storageId);
+    this.#lanes.wake((await this.#tenants.get(tenant)).storageId);
   }
 
   /** Lets the tasks of all tenants wait until {@link TaskQueue.resumeAll}; those that run go on. */
@@ -237,22 +231,34 @@ export class TaskQueue implements AsyncDisposable {
     return this.close();
   }
 
-  async #send(tenant: Tenant, own: readonly Outgoing[]): Promise<readonly EnqueueResult[]> {
-    const name = tenant.storageId;
-    const delays = own.map(({ input }) => this.#delayOf(input));
+  async #submit(groups: readonly Group[]): Promise<TaskHandle[]> {
+    for (const { tenant, own } of groups) for (const { bytes } of own) checkSize(tenant, bytes);
+    if (groups.some(({ own }) => own.some(({ input }) => input.keepResult !== false))) {
+      await this.#records.ensure();
+    }
+    const handles: TaskHandle[] = [];
+    await Promise.all(groups.map((group) => this.#send(group, handles)));
+    return handles;
+  }
+
+  async #send({ tenant, own }: Group, handles: TaskHandle[]): Promise<void> {
+    const later: number[] = [];
     let bytes = 0;
-    for (const outgoing of own) bytes += outgoing.bytes;
-    const later = delays.filter((delayMs) => delayMs > 0);
-    const scheduled = later.length;
-    const grant = await this.#admission.admit(tenant, { tasks: own.length, scheduled, bytes });
+    for (const outgoing of own) {
+      bytes += outgoing.bytes;
+      const delayMs = this.#delayOf(outgoing.input);
+      if (delayMs > 0) later.push(delayMs);
+    }
+    const wanted = { tasks: own.length, scheduled: later.length, bytes };
+    const grant = await this.#admission.admit(tenant, wanted);
     const answers = await this.#enqueue(tenant, own, grant);
-    // Whoever misses it looks by itself.
+    if (own.length > later.length) this.#lanes.wake(tenant.storageId, own.length - later.length);
     const told = [...new Set(later)].sort((a, b) => a - b).slice(0, MAX_TOLD);
-    const telling = told.map((delayMs) => this.#lanes.wakeLater(name, delayMs));
-    const now = own.length - scheduled;
-    if (now > 0) telling.push(this.#lanes.wake(name, now));
-    await Promise.allSettled(telling);
-    return answers;
+    for (const delayMs of told) this.#lanes.wakeLater(tenant.storageId, delayMs);
+    for (const [place, { index }] of own.entries()) {
+      const { id, duplicate } = answers[place] as EnqueueResult;
+      handles[index] = this.#handle(placeOf(tenant, id), duplicate);
+    }
   }
 
   async #enqueue(
@@ -301,7 +307,7 @@ export class TaskQueue implements AsyncDisposable {
   }
 
   async #activeTenant(id: string): Promise<Tenant> {
-    const tenant = await this.#tenants.get(id);
+    const tenant = this.#tenants.peek(id) ?? (await this.#tenants.get(id));
     checkActive(tenant);
     return tenant;
   }
@@ -313,6 +319,11 @@ export function checkTaskQueue(queue: string): void {
   if (NAME.test(queue)) return;
   const message = `queue is ${JSON.stringify(queue)}; it has 1 to 64 letters, digits, "-" and "_"`;
   throw new BusError("INVALID_ARGUMENT", message, { details: { field: "queue" } });
+}
+
+function toOutgoing(input: TaskInput, index: number): Outgoing {
+  const job = toJob(input);
+  return { input, job, index, bytes: sizeOf(job) };
 }
 
 function placeOf({ id: tenant, storageId: lane }: Tenant, id: string): TaskPlace {
