@@ -11,6 +11,7 @@ export interface ApiError {
 export const API = {
   notEnabledForAccount: 10_039,
   notEnabled: 10_076,
+  noSuitablePeers: 10_005,
   temporarilyUnavailable: 10_008,
   consumerCreateFailed: 10_012,
   consumerNotFound: 10_014,
@@ -71,11 +72,16 @@ const API_CODES: Readonly<Record<number, BusErrorCode>> = {
 /** The JetStream API error as ours; `what` says what was tried, on which stream or subject. */
 export function fromApiError(error: ApiError, what: string): BusError {
   const code =
-    API_CODES[error.err_code] ??
+    (isPeerAway(error) ? "DISCONNECTED" : API_CODES[error.err_code]) ??
     (error.code === 503 ? "DISCONNECTED" : error.code === 404 ? "NOT_FOUND" : "INTERNAL");
   return new BusError(code, `${what}: ${error.description} (JetStream error ${error.err_code})`, {
     details: { apiCode: error.err_code, status: error.code },
   });
+}
+
+/** Too few servers for the replicas: for good, or because one of the cluster is away for now. */
+function isPeerAway({ err_code, description }: ApiError): boolean {
+  return err_code === API.noSuitablePeers && description.includes("offline");
 }
 
 /** The JetStream error code inside one of our errors. */

@@ -126,6 +126,8 @@ export function settleJob(link: Link, delivery: JobDelivery, verb: string): Prom
     what,
     idempotent: true,
     parse: () => undefined,
-    onNoResponders: () => new BusError("NOT_FOUND", `${what}: the queue is gone`),
+    onNoResponders: link.isClustered
+      ? "retry"
+      : () => new BusError("NOT_FOUND", `${what}: the queue is gone`),
   });
 }

@@ -70,7 +70,7 @@ export class Link {
       void connection.closed().then((error) => this.#onClosed(error));
     }
     this.outbox = new Outbox(connection);
-    this.requester = new Requester(connection, this.outbox, clock);
+    this.requester = new Requester(connection, this.outbox, clock, () => this.isClustered);
     this.status.emit(
       this.#connected
         ? { type: "connected", server: connection.getServer() }
@@ -108,6 +108,14 @@ export class Link {
    */
   get doubtAt(): number {
     return this.#doubtAt;
+  }
+
+  /**
+   * Whether the server is one of a cluster: there nobody answers for a stream or a consumer while its
+   * leader is elected, which takes up to 10 s.
+   */
+  get isClustered(): boolean {
+    return this.connection.info?.cluster !== undefined;
   }
 
   /** The server's id: a new one with every start. */

@@ -178,18 +178,21 @@ export class NatsMessage implements Message {
   }
 
   #request(verb: string): Promise<void> {
-    return this.#owner.link.requester.request({
+    const { link } = this.#owner;
+    return link.requester.request({
       subject: this.raw.reply as string,
       payload: verb,
       timeoutMs: CONFIRM_TIMEOUT_MS,
       what: `settle message ${this.sequence} on ${this.subject}`,
       idempotent: true,
       parse: () => undefined,
-      onNoResponders: () =>
-        new BusError(
-          "NOT_FOUND",
-          `the consumer of message ${this.sequence} on ${this.subject} is gone`,
-        ),
+      onNoResponders: link.isClustered
+        ? "retry"
+        : () =>
+            new BusError(
+              "NOT_FOUND",
+              `the consumer of message ${this.sequence} on ${this.subject} is gone`,
+            ),
     });
   }
 }

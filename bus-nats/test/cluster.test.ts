@@ -1,5 +1,7 @@
-import { type Bus, errorCode, type KvEvent, toText } from "@busbar/core";
+import { type Bus, isBusError, type KvEvent, toText } from "@busbar/core";
 import type { NatsServer } from "@busbar/scripts";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { newNamespace, open } from "./support/buses.ts";
 import { startCluster } from "./support/cluster.ts";
@@ -13,10 +15,23 @@ async function persist<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      const again = ["DISCONNECTED", "TIMEOUT", "NOT_FOUND"].includes(errorCode(error) ?? "");
-      if (!again || performance.now() > deadline) throw error;
+      const mayPass = isBusError(error) && error.retryable;
+      if (!mayPass || performance.now() > deadline) throw error;
     }
   }
+}
+
+/** Which of the servers leads a stream. */
+async function leaderOf(servers: readonly NatsServer[], stream: string): Promise<number> {
+  const names: (string | undefined)[] = [];
+  let leader: string | undefined;
+  for (const { url } of servers) {
+    const connection = await connect({ servers: url });
+    names.push(connection.info?.server_name);
+    leader = (await (await jetstreamManager(connection)).streams.info(stream)).cluster?.leader;
+    await connection.close();
+  }
+  return names.indexOf(leader);
 }
 
 await onEachServer((binary) => {
@@ -77,6 +92,27 @@ await onEachServer((binary) => {
       );
       expect(creates.filter(({ status }) => status === "fulfilled").length).toBe(1);
     }, 60_000);
+
+    it("says while a stream has no leader that it may be tried again", async () => {
+      const namespace = newNamespace();
+      const bus = await openOn(0, namespace);
+      await persist(() => bus.pubsub.publish("s", ""));
+      const errors: unknown[] = [];
+      const publish = (): Promise<boolean> =>
+        bus.pubsub.publish("s", "", { timeoutMs: 300 }).then(
+          () => true,
+          (error: unknown) => {
+            errors.push(error);
+            return false;
+          },
+        );
+      const index = await leaderOf(servers, `BUSBAR_${namespace}_MSG`);
+      await servers[index]?.kill();
+      await expect.poll(publish, { timeout: 30_000, interval: 0 }).toBe(true);
+      expect(errors.length).toBeGreaterThan(0);
+      expect(errors.filter((error) => !isBusError(error) || !error.retryable)).toEqual([]);
+      await servers[index]?.restart();
+    }, 90_000);
 
     it("goes on without a gap when a server is killed", async () => {
       const namespace = newNamespace();

@@ -16,6 +16,13 @@ describe("fromApiError", () => {
     expect(code(1)).toBe("INTERNAL");
   });
 
+  it("tells a cluster that is too small from one of which a server is away", () => {
+    const code = (description: string): string =>
+      fromApiError({ code: 400, err_code: 10_005, description }, "what").code;
+    expect(code("no suitable peers for placement, insufficient peers")).toBe("UNSUPPORTED");
+    expect(code("no suitable peers for placement, peer offline")).toBe("DISCONNECTED");
+  });
+
   it("says what was tried, and keeps the code", () => {
     const error = fromApiError(
       { code: 400, err_code: 10_071, description: "wrong" },

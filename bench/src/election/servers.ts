@@ -1,12 +1,27 @@
 import { type NatsServer, type NatsServerBinary, startNatsServer } from "@busbar/scripts";
 import { jetstreamManager } from "@nats-io/jetstream";
-import { connect } from "@nats-io/transport-node";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { startCluster } from "../../../bus-nats/test/support/cluster.ts";
+
+/** Of every stream that has a new leader. */
+const ELECTED = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.*";
+/** Part of the name of the stream that has the leases. */
+const LEASES = "leases";
+
+/** A server that was killed. */
+export interface KilledServer {
+  /** When the stream had a leader again, by `performance.now()`; `undefined` until then. */
+  electedAtMs: number | undefined;
+  start(): Promise<void>;
+}
 
 /** The servers of a bench: one, or a cluster of three with three replicas of everything. */
 export class Servers implements AsyncDisposable {
   readonly url: string;
   readonly #servers: readonly NatsServer[];
+  /** One to each server: they hear of elections while one is down. */
+  readonly #listening: NatsConnection[] = [];
+  #killed: KilledServer | undefined;
 
   private constructor(servers: readonly NatsServer[]) {
     this.#servers = servers;
@@ -15,19 +30,21 @@ export class Servers implements AsyncDisposable {
   }
 
   static async start(binary: NatsServerBinary, isCluster: boolean): Promise<Servers> {
-    return new Servers(
+    const servers = new Servers(
       isCluster ? await startCluster(binary) : [await startNatsServer({ binary })],
     );
+    await servers.#listen();
+    return servers;
   }
 
-  /** Kills the server that leads the stream of the leases. @returns what starts it again */
-  async killStreamLeader(): Promise<() => Promise<void>> {
+  /** Kills the server that leads the stream of the leases. */
+  async killStreamLeader(): Promise<KilledServer> {
     const servers = this.#servers.map(({ url }) => url);
     const connection = await connect({ servers, timeout: 30_000 });
     const manager = await jetstreamManager(connection, { checkAPI: false });
     let leader: string | undefined;
     for await (const { config, cluster } of manager.streams.list()) {
-      if (config.name.includes("leases")) leader = cluster?.leader;
+      if (config.name.includes(LEASES)) leader = cluster?.leader;
     }
     await connection.close();
     for (const server of this.#servers) {
@@ -35,13 +52,34 @@ export class Servers implements AsyncDisposable {
       const isLeader = one.info?.server_name === leader;
       await one.close();
       if (!isLeader) continue;
+      this.#killed = { electedAtMs: undefined, start: () => server.restart() };
       await server.kill();
-      return () => server.restart();
+      return this.#killed;
     }
     throw new Error(`no server is the leader ${leader}`);
   }
 
+  async #listen(): Promise<void> {
+    for (const { url } of this.#servers) {
+      const connection = await connect({
+        servers: url,
+        timeout: 30_000,
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: 250,
+      });
+      connection.subscribe(ELECTED, {
+        callback: (_error, { subject }) => {
+          if (this.#killed && subject.includes(LEASES)) {
+            this.#killed.electedAtMs ??= performance.now();
+          }
+        },
+      });
+      this.#listening.push(connection);
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#listening.map((connection) => connection.close()));
     await Promise.all(this.#servers.map((server) => server.stop()));
   }
 }

@@ -55,6 +55,7 @@ const MAX_HELD = 65_536;
 export class Requester {
   readonly #outbox: Outbox;
   readonly #clock: Clock;
+  readonly #isClustered: () => boolean;
   readonly #inbox: string;
   readonly #pending = new Map<string, Pending>();
   readonly #subscription: Subscription;
@@ -65,9 +66,16 @@ export class Requester {
   #timerAt = Number.POSITIVE_INFINITY;
   #closed = false;
 
-  constructor(connection: NatsConnection, outbox: Outbox, clock: Clock) {
+  /** `isClustered` tells whether "no responders" may mean that a leader is elected. */
+  constructor(
+    connection: NatsConnection,
+    outbox: Outbox,
+    clock: Clock,
+    isClustered: () => boolean,
+  ) {
     this.#outbox = outbox;
     this.#clock = clock;
+    this.#isClustered = isClustered;
     this.#inbox = `${createInbox()}.`;
     this.#subscription = connection.subscribe(`${this.#inbox}*`, {
       callback: (error, message) => {
@@ -249,6 +257,10 @@ export class Requester {
   #timedOut(pending: Pending): BusError {
     if (pending.sent) return timeoutError(pending.what, pending.timeoutMs);
     if (pending.retries > 0 && this.#connected) {
+      if (this.#isClustered()) {
+        const message = `${pending.what}: nobody answers; the stream has no leader, or is gone`;
+        return new BusError("DISCONNECTED", message, { details: { outcome: "notSent" } });
+      }
       return new BusError(
         "NOT_FOUND",
         `${pending.what}: nobody answers; the stream or JetStream is gone`,
