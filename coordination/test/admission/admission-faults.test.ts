@@ -9,6 +9,7 @@ import { errorCode } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { Admission, type Grant, type Tenant } from "../../src/index.ts";
 import { tenantWith } from "./support.ts";
+import { faultSeeds } from "../support/faults.ts";
 
 const PROCESSES = ["a", "b", "c", "d"];
 const MOST_TASKS = 3;
@@ -129,21 +130,16 @@ async function play(seed: number, tenant: Tenant, faults: FaultOptions): Promise
   return books;
 }
 
-// A crash of the server that forgets confirmed writes is beyond what any count can rest on.
-const { serverCrash: _, ...FAULTS } = ALL_FAULTS;
-const { skewMs: __, clockDrift: ___, ...RIGHT_CLOCKS } = FAULTS;
-const SEEDS = Number(process.env["SEEDS"] ?? 6);
+const { skewMs: _, clockDrift: __, ...RIGHT_CLOCKS } = ALL_FAULTS;
 
 describe("admission under faults", () => {
-  const first = Number(process.env["SEED"] ?? Math.floor(Math.random() * 1_000_000));
-  console.log(`seeds ${first} to ${first + SEEDS - 1}`);
-  const seeds = Array.from({ length: SEEDS }, (__, index) => first + index);
+  const seeds = faultSeeds(6);
 
   it("never lets more wait than the quota, and goes on after healing", {
     timeout: 100_000,
   }, async () => {
     for (const seed of seeds) {
-      const books = await play(seed, tenantWith({ queued: QUEUED }), FAULTS);
+      const books = await play(seed, tenantWith({ queued: QUEUED }), ALL_FAULTS);
       expect(books.violations, `seed ${seed}`).toEqual([]);
       expect([books.total > 300, books.refused > 10], `seed ${seed}`).toEqual([true, true]);
     }
@@ -153,7 +149,7 @@ describe("admission under faults", () => {
     timeout: 100_000,
   }, async () => {
     for (const seed of seeds) {
-      const books = await play(seed, tenantWith({ perDay: PER_DAY }), FAULTS);
+      const books = await play(seed, tenantWith({ perDay: PER_DAY }), ALL_FAULTS);
       expect(books.violations, `seed ${seed}`).toEqual([]);
       expect(books.total, `seed ${seed}`).toBeLessThanOrEqual(PER_DAY);
       expect(books.total, `seed ${seed}`).toBeGreaterThan(PER_DAY * 0.7);
@@ -165,7 +161,7 @@ describe("admission under faults", () => {
   }, async () => {
     for (const seed of seeds) {
       for (const [faults, clockErrorMs] of [
-        [FAULTS, 20_000],
+        [ALL_FAULTS, 20_000],
         [RIGHT_CLOCKS, 0],
       ] as const) {
         const books = await play(seed, tenantWith({ perMinute: PER_MINUTE }), faults);

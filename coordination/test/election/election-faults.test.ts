@@ -2,7 +2,7 @@ import { ALL_FAULTS, type ProcessContext, simulate } from "@busbar/bus-memory";
 import { errorCode, toText } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { FencedBucket, LeaderElection, type Leadership } from "../../src/index.ts";
-import { faultSeeds } from "../locks/fault-seeds.ts";
+import { faultSeeds } from "../support/faults.ts";
 
 const TTL_MS = 3_000;
 
@@ -88,7 +88,7 @@ function candidate(dog: Watchdog) {
 async function play(seed: number): Promise<Watchdog> {
   const dog = new Watchdog();
   const { violations } = dog;
-  await simulate({ seed, faults: FAULTS, drain: false }, async (world) => {
+  await simulate({ seed, faults: ALL_FAULTS, drain: false }, async (world) => {
     for (const name of ["a", "b", "c"]) world.process(name, candidate(dog));
     // Whatever was written was written in the order of terms.
     const history = (async () => {
@@ -114,15 +114,11 @@ async function play(seed: number): Promise<Watchdog> {
   return dog;
 }
 
-// A crash of the server that forgets confirmed writes is beyond what any lease can rest on.
-const { serverCrash: _, ...FAULTS } = ALL_FAULTS;
-
 describe("an election under faults", () => {
   const seeds = faultSeeds(100);
   it("S30: has never two leaders, no stale write is accepted, and it goes on after healing", {
     timeout: 60_000 + seeds.length * 2_000,
   }, async () => {
-    console.log(`seeds ${seeds[0]} to ${seeds.at(-1)}`);
     let terms = 0;
     let refused = 0;
     for (const seed of seeds) {

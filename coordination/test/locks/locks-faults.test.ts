@@ -2,7 +2,7 @@ import { ALL_FAULTS, type ProcessContext, simulate, type World } from "@busbar/b
 import { errorCode, toText } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { FencedBucket, type Lock, Locks } from "../../src/index.ts";
-import { faultSeeds } from "./fault-seeds.ts";
+import { faultSeeds } from "../support/faults.ts";
 
 const TTL_MS = 2_000;
 const NAMES = ["a", "b", "c", "d"];
@@ -84,7 +84,7 @@ function contender(dog: Watchdog) {
 
 async function play(seed: number): Promise<Watchdog> {
   const dog = new Watchdog();
-  await simulate({ seed, faults: FAULTS, drain: false }, async (world) => {
+  await simulate({ seed, faults: ALL_FAULTS, drain: false }, async (world) => {
     for (const name of NAMES) world.process(name, contender(dog));
     await dog.run(world, 40_000);
     world.heal();
@@ -99,15 +99,11 @@ async function play(seed: number): Promise<Watchdog> {
   return dog;
 }
 
-// A crash of the server that forgets confirmed writes is beyond what any lease can rest on.
-const { serverCrash: _, ...FAULTS } = ALL_FAULTS;
-
 describe("a lock under faults", () => {
   const seeds = faultSeeds(60);
   it("has never two holders, no stale write is accepted, and all get it after healing", {
     timeout: 60_000 + seeds.length * 2_000,
   }, async () => {
-    console.log(`seeds ${seeds[0]} to ${seeds.at(-1)}`);
     let taken = 0;
     let refused = 0;
     for (const seed of seeds) {

@@ -2,7 +2,7 @@ import { ALL_FAULTS, type ProcessContext, simulate } from "@busbar/bus-memory";
 import { errorCode } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { LeaderElection, Membership } from "../../src/index.ts";
-import { faultSeeds } from "../locks/fault-seeds.ts";
+import { faultSeeds } from "../support/faults.ts";
 
 const NAMES = ["a", "b", "c", "d"];
 
@@ -32,7 +32,7 @@ function node(views: Map<string, Membership>) {
 
 async function play(seed: number): Promise<string[]> {
   const violations: string[] = [];
-  await simulate({ seed, faults: FAULTS, drain: false }, async (world) => {
+  await simulate({ seed, faults: ALL_FAULTS, drain: false }, async (world) => {
     const views = new Map<string, Membership>();
     for (const name of NAMES) world.process(name, node(views));
     // One that is never heard of again.
@@ -59,15 +59,11 @@ async function play(seed: number): Promise<string[]> {
   return violations;
 }
 
-// A crash of the server that forgets confirmed writes is beyond what any record can rest on.
-const { serverCrash: _, ...FAULTS } = ALL_FAULTS;
-
 describe("members under faults", () => {
   const seeds = faultSeeds(30);
   it("all see each other after healing, one of them leads, and the dead are gone", {
     timeout: 60_000 + seeds.length * 2_000,
   }, async () => {
-    console.log(`seeds ${seeds[0]} to ${seeds.at(-1)}`);
     for (const seed of seeds) expect(await play(seed), `seed ${seed}`).toEqual([]);
   });
 });

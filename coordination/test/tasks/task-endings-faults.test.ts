@@ -1,11 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { faultSeeds } from "../locks/fault-seeds.ts";
+import { faultSeeds } from "../support/faults.ts";
 import { playEndings } from "./task-endings.ts";
 
 describe("tasks under faults", () => {
   it("end exactly once: done, dead, cancelled or purged", { timeout: 3_600_000 }, async () => {
     const seeds = faultSeeds(20);
-    console.log(`seeds ${seeds[0]} to ${seeds.at(-1)}`);
     const endings = { done: 0, dead: 0, cancelled: 0, purged: 0 };
     for (const seed of seeds) {
       const books = await playEndings(seed);

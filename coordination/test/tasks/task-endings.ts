@@ -16,7 +16,7 @@ import {
   TenantRegistry,
   WorkerPool,
 } from "../../src/index.ts";
-import { insist } from "./insist.ts";
+import { insist } from "../support/insist.ts";
 
 const TENANTS = [
   { id: "one", running: 1 },
@@ -165,7 +165,7 @@ async function watchEnds(world: World, books: Books): Promise<void> {
 /** Runs tasks, cancels and a purge under faults. @returns what happened, judged */
 export async function playEndings(seed: number): Promise<Books> {
   const books = new Books();
-  await simulate({ seed, faults: FAULTS, checkers: standardCheckers }, async (world) => {
+  await simulate({ seed, faults: ALL_FAULTS, checkers: standardCheckers }, async (world) => {
     const registry = new TenantRegistry(world.bus, world);
     for (const { id, running } of TENANTS) {
       await registry.register({ id, name: id, quotas: { running } });
@@ -236,6 +236,3 @@ async function judge(world: World, books: Books, tenants: TenantDirectory): Prom
     if (!story.keepResult) books.judgeUnkept(story, dead);
   }
 }
-
-// A crash of the server that forgets confirmed writes is beyond what any record can rest on.
-const { serverCrash: _, ...FAULTS } = ALL_FAULTS;

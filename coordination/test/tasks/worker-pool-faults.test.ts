@@ -7,8 +7,8 @@ import {
 } from "@busbar/bus-memory";
 import { describe, expect, it } from "vitest";
 import { TaskQueue, TenantDirectory, TenantRegistry, WorkerPool } from "../../src/index.ts";
-import { faultSeeds } from "../locks/fault-seeds.ts";
-import { insist } from "./insist.ts";
+import { faultSeeds } from "../support/faults.ts";
+import { insist } from "../support/insist.ts";
 
 const TENANTS = [
   { id: "one", running: 1 },
@@ -93,7 +93,7 @@ function worker(books: Books) {
 
 async function play(seed: number): Promise<{ books: Books; doubled: number }> {
   let books: Books | undefined;
-  await simulate({ seed, faults: FAULTS, checkers: standardCheckers }, async (world) => {
+  await simulate({ seed, faults: ALL_FAULTS, checkers: standardCheckers }, async (world) => {
     books = new Books(world);
     const registry = new TenantRegistry(world.bus, world);
     for (const { id, running } of TENANTS) {
@@ -126,15 +126,11 @@ async function play(seed: number): Promise<{ books: Books; doubled: number }> {
   return { books, doubled };
 }
 
-// A crash of the server that forgets confirmed writes is beyond what any permit can rest on.
-const { serverCrash: _, ...FAULTS } = ALL_FAULTS;
-
 describe("worker pools under faults", () => {
   it("lose no task, and never run more of a tenant than its quota", {
     timeout: 3_600_000,
   }, async () => {
     const seeds = faultSeeds(20);
-    console.log(`seeds ${seeds[0]} to ${seeds.at(-1)}`);
     let doubled = 0;
     for (const seed of seeds) {
       const played = await play(seed);

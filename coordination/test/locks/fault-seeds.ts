@@ -1,9 +1,0 @@
-/**
- * The seeds of a test with faults: so many, from a random one on. With `BUSBAR_SEEDS=10000` as many as
- * that, with `BUSBAR_FIRST_SEED=7` from there on.
- */
-export function faultSeeds(count: number): number[] {
-  const { BUSBAR_SEEDS, BUSBAR_FIRST_SEED } = process.env;
-  const first = Number(BUSBAR_FIRST_SEED ?? Math.floor(Math.random() * 1_000_000));
-  return Array.from({ length: Number(BUSBAR_SEEDS ?? count) }, (_, index) => first + index);
-}
