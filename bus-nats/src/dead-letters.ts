@@ -28,12 +28,12 @@ export interface Burial {
   readonly fields: Fields;
 }
 
-/** Puts a dead letter back where it came from; twice within the dedup window is once. */
+/** Puts a dead letter back where it came from; twice within the dedup window is once. @returns false if that is gone */
 export type Reviver = (
   letter: DeadLetter,
   stored: StoredMessage,
   replayId: string,
-) => Promise<void>;
+) => Promise<boolean>;
 
 /** Removes the original, if a crash between burying and settling left it. */
 export type Remover = (owner: string, sequence: number) => Promise<void>;
@@ -122,7 +122,8 @@ export class NatsDeadLetters implements DeadLetters {
     if (!stored) return false;
     const letter = this.#letter(owner, stored);
     await this.#removeOriginal(owner, Number(id));
-    await this.#revive(letter, stored, `${REPLAY_ID}${this.#kind}-${id}-${stored.sequence}`);
+    const replayId = `${REPLAY_ID}${this.#kind}-${id}-${stored.sequence}`;
+    if (!(await this.#revive(letter, stored, replayId))) return false;
     await this.#context.api.deleteMessage(this.#context.names.deadStream, stored.sequence);
     return true;
   }

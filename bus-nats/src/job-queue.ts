@@ -337,7 +337,7 @@ export class NatsJobQueue implements JobQueue, Owned {
     await this.#ledger.writeFirst("job", queue, sequence, { uncounted: 0, freeAtMs, priority });
   }
 
-  async #revive(letter: DeadLetter, stored: StoredMessage, replayId: string): Promise<void> {
+  async #revive(letter: DeadLetter, stored: StoredMessage, replayId: string): Promise<boolean> {
     const { headers } = stored.message;
     const queue = letter.owner;
     const priority = Math.min(MAX_PRIORITY, numberField(headers, H.priority) ?? 0);
@@ -356,6 +356,7 @@ export class NatsJobQueue implements JobQueue, Owned {
       what: `replay to ${queue}`,
       idempotent: true,
     });
+    return true;
   }
 }
 

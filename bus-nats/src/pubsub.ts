@@ -39,6 +39,14 @@ import { millis, nanos } from "./wire/jetstream-api.ts";
 
 type Wanted = Partial<ConsumerConfig> & { readonly name: string };
 
+/** What the server does not keep of a durable by itself, in the description of its consumer. */
+interface About {
+  readonly maxDeliveries: unknown;
+  readonly from: unknown;
+  /** The last sequence of the stream before the durable was made. */
+  readonly madeAfter?: number;
+}
+
 /** How long an ephemeral consumer outlives a client that went away without a word. */
 const EPHEMERAL_LIFE_MS = 300_000;
 /** No message has it: ids have no spaces. */
@@ -139,12 +147,13 @@ export class NatsPubsub implements Pubsub {
     resolved.signal?.throwIfAborted();
     await this.#ensureStream();
     const wanted = this.#consumerConfig(subject, resolved);
-    await this.#ensureConsumer(wanted, resolved);
+    const madeAfter = await this.#ensureConsumer(wanted, resolved);
     this.#context.lifecycle.checkOpen();
     return new NatsSubscription(
       {
         stream: this.#stream,
         consumer: wanted.name,
+        madeAfter,
         options: resolved,
         toSubject: this.#toSubject,
       },
@@ -200,8 +209,6 @@ export class NatsPubsub implements Pubsub {
     return {
       name,
       durable_name: name,
-      // maxDeliveries is counted here, not by the server: its count has deliveries nobody saw.
-      description: `busbar ${JSON.stringify({ maxDeliveries: shown(options.maxDeliveries), from: options.from })}`,
       filter_subject: this.#prefix + subject,
       ack_policy: "explicit" as ConsumerConfig["ack_policy"],
       ack_wait: nanos(options.ackWaitMs),
@@ -215,31 +222,43 @@ export class NatsPubsub implements Pubsub {
     };
   }
 
-  /** Asks first: servers before 2.10 change an existing consumer without a word. */
-  async #ensureConsumer(wanted: Wanted, options: ResolvedSubscribeOptions): Promise<void> {
+  /**
+   * Asks first: servers before 2.10 change an existing consumer without a word.
+   * @returns the sequence after which a durable was made; 0 if that is not known
+   */
+  async #ensureConsumer(wanted: Wanted, options: ResolvedSubscribeOptions): Promise<number> {
     const { api } = this.#context;
-    const existing =
-      options.durable === undefined ? undefined : await api.consumerInfo(this.#stream, wanted.name);
+    const isDurable = options.durable !== undefined;
+    let existing = isDurable ? await api.consumerInfo(this.#stream, wanted.name) : undefined;
     if (!existing) {
+      const stream = isDurable ? await api.streamInfo(this.#stream) : undefined;
+      const madeAfter = stream?.state.last_seq ?? 0;
       try {
-        await api.createConsumer(this.#stream, wanted);
-        return;
+        // maxDeliveries is counted here, not by the server: its count has deliveries nobody saw.
+        const { maxDeliveries, from } = options;
+        const about: About = { maxDeliveries: shown(maxDeliveries), from, madeAfter };
+        const description = `busbar ${JSON.stringify(about)}`;
+        await api.createConsumer(this.#stream, { ...wanted, description });
+        return madeAfter;
       } catch (error) {
         const code = apiCode(error);
         // Somebody else made it meanwhile.
         if (code !== API.consumerExists && code !== API.consumerNameExists) throw error;
       }
+      existing = await api.consumerInfo(this.#stream, wanted.name);
     }
-    const config = existing?.config ?? (await api.consumerInfo(this.#stream, wanted.name))?.config;
-    if (config) this.#compare(config, wanted, options);
+    if (!existing) return 0;
+    const about = aboutOf(existing.config);
+    this.#compare(existing.config, about, wanted, options);
+    return about?.madeAfter ?? 0;
   }
 
-  #compare(existing: ConsumerConfig, wanted: Wanted, options: ResolvedSubscribeOptions): void {
-    const ours = /^busbar (?<about>\{.*\})$/.exec(existing.description ?? "")?.groups?.["about"];
-    const about =
-      ours === undefined
-        ? undefined
-        : (JSON.parse(ours) as { maxDeliveries: unknown; from: unknown });
+  #compare(
+    existing: ConsumerConfig,
+    about: About | undefined,
+    wanted: Wanted,
+    options: ResolvedSubscribeOptions,
+  ): void {
     const differences: [string, unknown, unknown][] = [];
     const compare = (option: string, is: unknown, wants: unknown): void => {
       if (JSON.stringify(is) !== JSON.stringify(wants)) differences.push([option, is, wants]);
@@ -256,8 +275,11 @@ export class NatsPubsub implements Pubsub {
     if (differences.length > 0) throw optionsConflict(`durable ${options.durable}`, differences);
   }
 
-  async #revive(letter: DeadLetter, replayId: string): Promise<void> {
+  async #revive(letter: DeadLetter, replayId: string): Promise<boolean> {
     await this.#ensureStream();
+    const { api, names } = this.#context;
+    // One that is made later would not take it for its own.
+    if (!(await api.consumerInfo(this.#stream, names.consumer(letter.owner)))) return false;
     await this.#context.api.publish({
       subject: this.#prefix + letter.subject,
       payload: letter.payload,
@@ -269,6 +291,7 @@ export class NatsPubsub implements Pubsub {
       what: `replay on ${letter.subject}`,
       idempotent: true,
     });
+    return true;
   }
 
   async #onConflict(
@@ -321,6 +344,11 @@ function startPolicy(from: StartFrom): Partial<ConsumerConfig> {
     deliver_policy: "by_start_time" as Policy,
     opt_start_time: new Date(from.timeMs).toISOString(),
   };
+}
+
+function aboutOf({ description = "" }: ConsumerConfig): About | undefined {
+  const about = /^busbar (?<about>\{.*\})$/.exec(description)?.groups?.["about"];
+  return about === undefined ? undefined : (JSON.parse(about) as About);
 }
 
 function shown(maxDeliveries: number): number | "Infinity" {

@@ -34,6 +34,8 @@ const GIVE_BACK_BEFORE = 0.3;
 export interface SubscriptionTarget {
   readonly stream: string;
   readonly consumer: string;
+  /** A durable was made after this sequence: replays up to it were for another one of its name. */
+  readonly madeAfter: number;
   readonly options: ResolvedSubscribeOptions;
   /** The user's subject of a subject on the server. */
   readonly toSubject: (wire: string) => string;
@@ -252,7 +254,9 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     const { from, durable, maxDeliveries } = this.#target.options;
     const replayFor = field(raw.headers, H.replayFor);
     // A dead letter that somebody else gets again.
-    const isForOther = replayFor !== undefined && replayFor !== durable;
+    const isForOther =
+      replayFor !== undefined &&
+      (replayFor !== durable || info.streamSequence <= this.#target.madeAfter);
     // Servers before 2.11 begin with what is next if the sequence is beyond the end.
     const isBefore =
       typeof from === "object" && "sequence" in from && info.streamSequence < from.sequence;

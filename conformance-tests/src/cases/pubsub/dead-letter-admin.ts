@@ -247,6 +247,21 @@ export const deadLetterAdminCases: readonly ConformanceCase[] = [
     },
   },
   {
+    id: "PS-DEAD-011",
+    title: "What was replayed goes with its durable: one made anew has the message once",
+    contract: "pubsub",
+    level: "L1",
+    async run(context) {
+      const { bus } = context;
+      const [letter] = await giveUp(context, "d", ["poison"]);
+      checkEqual(await bus.pubsub.deadLetters.replay("d", letter?.id as string), true, "replay");
+      checkEqual(await bus.pubsub.deleteDurable("d"), true, "the durable was there");
+      const anew = await bus.pubsub.subscribe("d", { durable: "d" });
+      await (await takeText(anew, "poison", "the message itself")).ack({ confirm: true });
+      await checkNothingElse(bus, "d", anew);
+    },
+  },
+  {
     id: "PS-DEAD-010",
     title: "More dead letters than a page holds are all counted, listed and purged",
     contract: "pubsub",
