@@ -123,9 +123,9 @@ export class JobClaims {
   async #hasUndelivered(state: QueueState, options: ResolvedClaimOptions): Promise<boolean> {
     const { api, names } = this.#context;
     const { queue, stream } = state;
-    const [info, ...consumers] = await Promise.all([
+    const [info, consumers] = await Promise.all([
       api.streamInfo(stream, names.jobSubject(queue, "*")),
-      ...allowedLevels(state, options).map((priority) => api.consumerInfo(stream, `p${priority}`)),
+      this.#queues.consumers(state, allowedLevels(state, options)),
     ]);
     let undelivered = 0;
     for (const [subject, jobs] of Object.entries(info?.state.subjects ?? {})) {

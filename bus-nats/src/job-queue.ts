@@ -174,7 +174,7 @@ export class NatsJobQueue implements JobQueue, Owned {
     const state = this.#check(queue);
     await this.#queues.ensureQueue(state);
     await this.#queues.ensureLoaded(state);
-    const [{ info, consumers }, entries, dead, paused] = await Promise.all([
+    const [{ info, levels, consumers }, entries, dead, paused] = await Promise.all([
       this.#counts(state),
       this.#ledger.list("job", queue),
       this.deadLetters.count(queue),
@@ -186,7 +186,7 @@ export class NatsJobQueue implements JobQueue, Owned {
     for (const [index, consumer] of consumers.entries()) {
       waiting += consumer?.num_pending ?? 0;
       delivered += consumer?.num_ack_pending ?? 0;
-      seenUpTo.set(state.levels[index] as number, consumer?.delivered.stream_seq ?? 0);
+      seenUpTo.set(levels[index] as number, consumer?.delivered.stream_seq ?? 0);
     }
     // To the server a job that was given back is still delivered, and a delayed one that nobody was
     // handed yet is as good as any: the ledger tells them apart.
@@ -218,22 +218,26 @@ export class NatsJobQueue implements JobQueue, Owned {
    * What the server counts. A consumer hears of a stored job a moment after its enqueue was acknowledged
    * (measured on 2.10 and 2.15, one time in 450 while others enqueue): asked again until it has.
    */
-  async #counts({ stream, levels }: QueueState): Promise<{
+  async #counts(state: QueueState): Promise<{
     readonly info: StreamInfo | undefined;
+    readonly levels: readonly number[];
+    /** Of the levels. */
     readonly consumers: readonly (ConsumerInfo | undefined)[];
   }> {
     const { api, link } = this.#context;
     for (let look = 1; ; look++) {
       // The stream first: what it has, the consumers know a little later.
-      const info = await api.streamInfo(stream);
-      const consumers = await Promise.all(
-        levels.map((priority) => api.consumerInfo(stream, `p${priority}`)),
-      );
+      const info = await api.streamInfo(state.stream);
+      // Others may come into use meanwhile.
+      const { levels } = state;
+      const consumers = await this.#queues.consumers(state, levels);
       let known = 0;
       for (const consumer of consumers) {
         known += (consumer?.num_pending ?? 0) + (consumer?.num_ack_pending ?? 0);
       }
-      if (known >= (info?.state.messages ?? 0) || look === MAX_LOOKS) return { info, consumers };
+      if (known >= (info?.state.messages ?? 0) || look === MAX_LOOKS) {
+        return { info, levels, consumers };
+      }
       await link.clock.sleep(look);
     }
   }
@@ -284,12 +288,9 @@ export class NatsJobQueue implements JobQueue, Owned {
    * answer for it, until somebody asks for the consumer's state.
    */
   async #recount(state: QueueState): Promise<void> {
-    const { api, link } = this.#context;
-    if (link.features.v2_10) return;
+    if (this.#context.link.features.v2_10) return;
     await this.#queues.ensureLoaded(state);
-    await Promise.all(
-      state.levels.map((priority) => api.consumerInfo(state.stream, `p${priority}`)),
-    );
+    await this.#queues.consumers(state, state.levels);
   }
 
   #resolve(queue: string, job: Job): ResolvedJob {

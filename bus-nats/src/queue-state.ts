@@ -1,7 +1,7 @@
 import { errorCode } from "@busbar/core";
 import type { NatsContext } from "./context.ts";
 import type { Subscription as NatsSub } from "@nats-io/transport-node";
-import type { ConsumerConfig, StreamConfig } from "@nats-io/jetstream";
+import type { ConsumerConfig, ConsumerInfo, StreamConfig } from "@nats-io/jetstream";
 import { DEFAULT_JOB_LEASE_MS } from "@busbar/core/adapter";
 import { API, apiCode } from "./errors.ts";
 import { H } from "./wire/headers.ts";
@@ -173,6 +173,15 @@ export class Queues {
       throw error;
     });
     return state.loaded;
+  }
+
+  /** What the server tells of the consumers of some priorities, in their order. */
+  consumers(
+    { stream }: QueueState,
+    levels: readonly number[],
+  ): Promise<readonly (ConsumerInfo | undefined)[]> {
+    const { api } = this.#context;
+    return Promise.all(levels.map((priority) => api.consumerInfo(stream, `p${priority}`)));
   }
 
   /** Sets or clears the pause, for everybody and for ever. */

@@ -34,7 +34,7 @@ interface Kind {
 /** How long it took to have another leader, in milliseconds. */
 interface HandOver {
   readonly ms: number;
-  /** Since the stream of the leases had a leader, if its server was killed. */
+  /** Since the streams of a server that was killed had leaders again. */
   readonly possibleMs: number;
 }
 
@@ -89,7 +89,7 @@ export async function electionBench(options: ElectionBenchOptions): Promise<Repo
       kind.strike(crew, leader.name);
       const next = await crew.leaderAfter(leader.term);
       await kind.mend(crew, leader.name);
-      // Until the servers have elected a leader of the stream, nobody can take anything over.
+      // Until the servers have elected leaders of the streams, nobody can take anything over.
       const possibleAtMs = Math.max(startedAtMs, killed?.electedAtMs ?? 0);
       handOvers.push({
         ms: next.atMs - startedAtMs,
@@ -143,7 +143,7 @@ function rowsOf(
   const last = isCluster
     ? [
         {
-          ...row("99th percentile from when the stream has a leader", percentile(possible, 99)),
+          ...row("99th percentile from when the streams have leaders", percentile(possible, 99)),
           target,
         },
       ]

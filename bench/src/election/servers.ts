@@ -4,13 +4,13 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { startCluster } from "../../../bus-nats/test/support/cluster.ts";
 
 /** Of every stream that has a new leader. */
-const ELECTED = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.*";
+const ELECTED = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.";
 /** Part of the name of the stream that has the leases. */
 const LEASES = "leases";
 
 /** A server that was killed. */
 export interface KilledServer {
-  /** When the stream had a leader again, by `performance.now()`; `undefined` until then. */
+  /** When all streams that it led had a leader again, by `performance.now()`; `undefined` until then. */
   electedAtMs: number | undefined;
   start(): Promise<void>;
 }
@@ -22,6 +22,8 @@ export class Servers implements AsyncDisposable {
   /** One to each server: they hear of elections while one is down. */
   readonly #listening: NatsConnection[] = [];
   #killed: KilledServer | undefined;
+  /** Streams without a leader. */
+  readonly #led = new Set<string>();
 
   private constructor(servers: readonly NatsServer[]) {
     this.#servers = servers;
@@ -42,16 +44,19 @@ export class Servers implements AsyncDisposable {
     const servers = this.#servers.map(({ url }) => url);
     const connection = await connect({ servers, timeout: 30_000 });
     const manager = await jetstreamManager(connection, { checkAPI: false });
-    let leader: string | undefined;
+    const leaders = new Map<string, string | undefined>();
     for await (const { config, cluster } of manager.streams.list()) {
-      if (config.name.includes(LEASES)) leader = cluster?.leader;
+      leaders.set(config.name, cluster?.leader);
     }
+    const leader = [...leaders].find(([stream]) => stream.includes(LEASES))?.[1];
     await connection.close();
     for (const server of this.#servers) {
       const one = await connect({ servers: server.url, timeout: 30_000 });
       const isLeader = one.info?.server_name === leader;
       await one.close();
       if (!isLeader) continue;
+      this.#led.clear();
+      for (const [stream, its] of leaders) if (its === leader) this.#led.add(stream);
       this.#killed = { electedAtMs: undefined, start: () => server.restart() };
       await server.kill();
       return this.#killed;
@@ -67,11 +72,10 @@ export class Servers implements AsyncDisposable {
         maxReconnectAttempts: -1,
         reconnectTimeWait: 250,
       });
-      connection.subscribe(ELECTED, {
+      connection.subscribe(`${ELECTED}*`, {
         callback: (_error, { subject }) => {
-          if (this.#killed && subject.includes(LEASES)) {
-            this.#killed.electedAtMs ??= performance.now();
-          }
+          const isLast = this.#led.delete(subject.slice(ELECTED.length)) && this.#led.size === 0;
+          if (isLast && this.#killed) this.#killed.electedAtMs = performance.now();
         },
       });
       this.#listening.push(connection);

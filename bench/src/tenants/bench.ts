@@ -8,6 +8,7 @@ import { median, medianRatio } from "../statistics.ts";
 import { TaskPipeline } from "../tasks/pipeline.ts";
 import { TenantWorld, TYPE } from "../tasks/tenant-world.ts";
 import { type Footprint, footprint } from "./footprint.ts";
+import { RawStreams } from "./raw-streams.ts";
 
 type Options = Pick<NatsBenchOptions, "binary" | "rounds" | "only" | "progress">;
 
@@ -19,6 +20,7 @@ const BUSY = 1_000;
 /** Submissions of a round, and the tasks of one where they are in bulk. */
 const TASKS = 2_000;
 const BULK = 10;
+const RAW_MESSAGES = 10_000;
 const IN_FLIGHT = 64;
 /** Streams that are made at a time. */
 const FEW_IN_FLIGHT = 16;
@@ -34,6 +36,7 @@ export async function tenantsBench(options: Options): Promise<Report> {
   if ("throughput".includes(only)) {
     progress(`throughput of ${count(BUSY)} tenants`);
     rows.push(...(await throughputRows(setup, rounds)));
+    rows.push(...(await rawRows(setup, rounds)));
   }
   const server = `nats-server ${setup.server.version}`;
   if (FOOTPRINTS.includes(only)) {
@@ -84,6 +87,34 @@ async function throughputRows(setup: NatsSetup, rounds: number): Promise<Row[]> 
     );
   }
   return rows;
+}
+
+/** What the server itself makes of a stream for each tenant. */
+async function rawRows({ best, bus }: NatsSetup, rounds: number): Promise<Row[]> {
+  const one = await RawStreams.make(best, bus.jobs, { name: "one", count: 1 });
+  const many = await RawStreams.make(best, bus.jobs, { name: "many", count: BUSY });
+  const rates = { one: [] as number[], many: [] as number[] };
+  for (let round = -1; round < rounds; round++) {
+    for (const [which, streams] of [
+      ["one", one],
+      ["many", many],
+    ] as const) {
+      const { operations, ms } = await streams.run(RAW_MESSAGES);
+      // The first round warms up.
+      if (round >= 0) rates[which].push((operations * 1_000) / ms);
+    }
+  }
+  const what = "raw client: publish, pull, ack";
+  return [
+    { name: `${what}, one stream`, unit: "per second", busbar: median(rates.one) },
+    {
+      name: `${what}, ${count(BUSY)} streams in turn`,
+      unit: "per second",
+      busbar: median(rates.many),
+      ratio: medianRatio(rates.many, rates.one),
+      note: "what the server itself makes of a stream for each tenant; the ratio is to one stream",
+    },
+  ];
 }
 
 /** Tasks a second, round by round. */

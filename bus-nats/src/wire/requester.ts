@@ -36,10 +36,17 @@ interface Pending extends RequestSpec<unknown> {
   readonly resolve: (value: never) => void;
   readonly reject: (error: unknown) => void;
   sent: boolean;
+  /** When it is sent again if nothing was heard. */
+  resendAt: number;
   retries: number;
   onAbort: (() => void) | undefined;
 }
 
+/**
+ * In a cluster: what a leader had taken on when it went is never answered, and what is asked while there
+ * is none is often not either. Such a request, if it may be sent twice, is sent again after so long.
+ */
+const RESEND_MS = 1_000;
 /** Most requests that wait for a reconnect. */
 const MAX_HELD = 65_536;
 
@@ -50,7 +57,8 @@ const MAX_HELD = 65_536;
  *
  * States of a request: *held* (the server is away: not sent) -> reconnect -> *sent* -> reply ->
  * settled. *sent* -> disconnect -> *held* again if it is idempotent, else rejected with
- * `DISCONNECTED` and outcome `unknown`. *held* or *sent* -> time over -> rejected.
+ * `DISCONNECTED` and outcome `unknown`. *sent* -> a second of silence in a cluster -> *sent* again if it is
+ * idempotent. *held* or *sent* -> time over -> rejected.
  */
 export class Requester {
   readonly #outbox: Outbox;
@@ -124,14 +132,16 @@ export class Requester {
         resolve: resolve as (value: never) => void,
         reject,
         sent: false,
+        resendAt: Number.POSITIVE_INFINITY,
         retries: 0,
         onAbort: undefined,
       };
       this.#pending.set(token, pending);
       if (spec.signal) this.#listen(pending, spec.signal);
       if (pending.deadline < this.#timerAt) this.#arm(pending.deadline);
-      if (this.#connected) this.#send(pending);
-      else if (this.#pending.size > MAX_HELD)
+      if (this.#connected) {
+        this.#send(pending);
+      } else if (this.#pending.size > MAX_HELD)
         this.#settle(pending)?.reject(this.#disconnected(pending));
     });
   }
@@ -172,6 +182,10 @@ export class Requester {
 
   #send(pending: Pending): void {
     pending.sent = true;
+    if (pending.idempotent && this.#isClustered()) {
+      pending.resendAt = this.#clock.monotonic() + RESEND_MS;
+      if (pending.resendAt < this.#timerAt) this.#arm(pending.resendAt);
+    }
     try {
       const reply = this.#inbox + pending.token;
       const { headers } = pending;
@@ -206,7 +220,9 @@ export class Requester {
       this.#settle(pending)?.reject(pending.onNoResponders());
       return;
     }
-    const delayMs = Math.min(500, 20 * 2 ** pending.retries);
+    // Few requests may ask often; many must not be a storm for a server that is busy enough.
+    const mostMs = Math.min(500, Math.max(50, this.#pending.size / 4));
+    const delayMs = Math.min(mostMs, 20 * 2 ** pending.retries);
     pending.retries += 1;
     pending.sent = false;
     this.#clock.setTimer(
@@ -248,8 +264,14 @@ export class Requester {
     const now = this.#clock.monotonic();
     let next = Number.POSITIVE_INFINITY;
     for (const pending of this.#pending.values()) {
-      if (pending.deadline > now) next = Math.min(next, pending.deadline);
-      else this.#settle(pending)?.reject(this.#timedOut(pending));
+      if (pending.deadline <= now) {
+        this.#settle(pending)?.reject(this.#timedOut(pending));
+        continue;
+      }
+      if (pending.resendAt <= now && pending.sent && this.#connected) this.#send(pending);
+      // One that is held is sent when the server is back.
+      const dueAt = pending.sent ? pending.resendAt : Number.POSITIVE_INFINITY;
+      next = Math.min(next, pending.deadline, dueAt);
     }
     if (next < this.#timerAt) this.#arm(next);
   }

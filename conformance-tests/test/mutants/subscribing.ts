@@ -157,6 +157,30 @@ export const subscribing: readonly Mutant[] = [
       })),
   },
   {
+    id: "replay-outlives-durable",
+    title:
+      "What was replayed stays when its durable is removed, and comes to the next one of its name",
+    contract: "pubsub",
+    killedBy: ["PS-DEAD-011"],
+    wrap: (world) => {
+      const replayed = new Map<string, DeadLetter>();
+      const open = onDeadLetters(world, "pubsub", (letters) => ({
+        replay: async (owner, id) => {
+          const letter = await letters.get(owner, id);
+          if (letter) replayed.set(owner, letter);
+          return letters.replay(owner, id);
+        },
+      }));
+      return onPubsub({ ...world, open }, (pubsub) => ({
+        deleteDurable: async (durable) => {
+          const letter = replayed.get(durable);
+          if (letter) await pubsub.publish(letter.subject, letter.payload);
+          return pubsub.deleteDurable(durable);
+        },
+      }));
+    },
+  },
+  {
     id: "dead-letters-paged-by-place",
     title: "A page of dead letters begins at a place, not after an entry",
     contract: "pubsub",

@@ -6,6 +6,7 @@ import {
   type Tenant,
   type TenantQuotas,
 } from "../../src/index.ts";
+import { UNLIMITED } from "../support/task-setup.ts";
 
 /** What a tenant is registered with. */
 export const DEFAULT_QUOTAS: TenantQuotas = {
@@ -15,16 +16,6 @@ export const DEFAULT_QUOTAS: TenantQuotas = {
   scheduled: 50,
   queued: null,
   storedBytes: 10_000_000_000,
-  payloadBytes: null,
-};
-
-const UNLIMITED: TenantQuotas = {
-  running: null,
-  perDay: null,
-  perMinute: null,
-  scheduled: null,
-  queued: null,
-  storedBytes: null,
   payloadBytes: null,
 };
 

@@ -1,18 +1,13 @@
-import type { Bus } from "@busbar/core";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import {
   DiscardTask,
   RetryTask,
   type Task,
   type TaskHandler,
-  TaskQueue,
-  TenantDirectory,
   type TenantInput,
-  TenantRegistry,
-  WorkerPool,
-  type WorkerPoolOptions,
 } from "../../src/index.ts";
-import { errorOf, newNamespace, onEachBackend } from "../support/backends.ts";
+import { errorOf, onEachBackend } from "../support/backends.ts";
+import { setUpTasks, UNLIMITED } from "../support/task-setup.ts";
 
 const cleanups: (() => Promise<unknown>)[] = [];
 
@@ -20,37 +15,11 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-const UNLIMITED = {
-  running: null,
-  perDay: null,
-  perMinute: null,
-  scheduled: null,
-  queued: null,
-  storedBytes: null,
-  payloadBytes: null,
-};
-
 await onEachBackend((openOn) => {
   async function setUp(...inputs: readonly TenantInput[]) {
-    const namespace = newNamespace();
-    const bus = await openOn(namespace);
-    const registry = new TenantRegistry(bus);
-    for (const input of inputs) await registry.register({ quotas: UNLIMITED, ...input });
-    const tenants = await TenantDirectory.open(registry);
-    cleanups.push(() => tenants.close());
-    const tasks = new TaskQueue({ bus, queue: "q", tenants });
-    const pool = (
-      handler: TaskHandler,
-      options: Partial<WorkerPoolOptions> = {},
-      on: Bus = bus,
-    ): WorkerPool => {
-      const handlers = { work: handler };
-      const made = new WorkerPool({ bus: on, queue: "q", tenants, handlers, ...options });
-      cleanups.push(() => made.stop({ mode: "abort" }));
-      return made;
-    };
+    const made = await setUpTasks(openOn, cleanups, inputs);
     const submit = (tenant: string, count: number, priority?: "low" | "normal" | "high") =>
-      tasks.submitMany(
+      made.tasks.submitMany(
         Array.from({ length: count }, (_, index) => ({
           tenant,
           type: "work",
@@ -58,12 +27,21 @@ await onEachBackend((openOn) => {
           ...(priority && { priority }),
         })),
       );
-    return { namespace, bus, registry, tenants, tasks, pool, submit };
+    return { ...made, submit };
   }
 
   const textOf = ({ payload }: Task): string => new TextDecoder().decode(payload);
 
   describe("a worker pool", () => {
+    it("asks once for a tenant that it does not know, whatever the number of its tasks", async () => {
+      const { registry, tenants, tasks } = await setUp();
+      await tenants.close();
+      await registry.register({ id: "late", name: "l" });
+      const get = vi.spyOn(registry, "get");
+      await tasks.submitMany(Array.from({ length: 5 }, () => ({ tenant: "late", type: "work" })));
+      expect(get).toHaveBeenCalledTimes(1);
+    });
+
     it("runs the tasks of a tenant by priority, then in their order", async () => {
       const { pool, submit } = await setUp({ id: "a", name: "a" });
       await submit("a", 2, "low");
@@ -234,7 +212,7 @@ await onEachBackend((openOn) => {
         done += 1;
       };
       for (let count = 0; count < 3; count++) {
-        await pool(handler, { concurrency: 10 }, await openOn(namespace)).start();
+        await pool(handler, { concurrency: 10, bus: await openOn(namespace) }).start();
       }
       await expect.poll(() => done, { timeout: 15_000 }).toBe(60);
       expect(most).toBe(3);

@@ -1,0 +1,59 @@
+import type { JobQueue } from "@busbar/core";
+import { forEachInFlight, type Slice, timed } from "../measure.ts";
+import { durable, type RawClient, streamLike } from "../nats/raw-client.ts";
+import { busbarNames, checkPayload, PAYLOAD } from "../nats/setup.ts";
+
+const QUEUE = "model";
+const CONSUMER = "p5";
+const IN_FLIGHT = 256;
+/** Streams that are made at a time. */
+const FEW_IN_FLIGHT = 16;
+const PULL = JSON.stringify({ batch: 1, expires: 5_000_000_000 });
+
+/** What a task asks of the server at least, by the raw client, on streams like those of Busbar's job queues. */
+export class RawStreams {
+  readonly #client: RawClient;
+  readonly #name: string;
+  readonly #count: number;
+
+  private constructor(client: RawClient, name: string, count: number) {
+    this.#client = client;
+    this.#name = name;
+    this.#count = count;
+  }
+
+  /** Makes so many streams, each with a consumer. */
+  static async make(
+    client: RawClient,
+    jobs: JobQueue,
+    about: { readonly name: string; readonly count: number },
+  ): Promise<RawStreams> {
+    const { name, count } = about;
+    await jobs.stats(QUEUE);
+    const all = Array.from({ length: count }, (_, index) => index);
+    await forEachInFlight(all, FEW_IN_FLIGHT, async (index) => {
+      const own = { name: `${name}-${index}`, subject: `${name}.${index}` };
+      await streamLike(client, busbarNames.jobs(QUEUE), own);
+      await durable(client, own.name, CONSUMER, own.subject);
+    });
+    return new RawStreams(client, name, count);
+  }
+
+  /** Publishes, pulls and acknowledges so many messages, on the streams in turn. */
+  run(messages: number): Promise<Slice> {
+    const { connection, js } = this.#client;
+    const all = Array.from({ length: messages }, (_, index) => index);
+    return timed(messages, async () => {
+      await forEachInFlight(all, IN_FLIGHT, async (index) => {
+        const stream = index % this.#count;
+        await js.publish(`${this.#name}.${stream}`, PAYLOAD);
+        const next = `$JS.API.CONSUMER.MSG.NEXT.${this.#name}-${stream}.${CONSUMER}`;
+        const message = await connection.request(next, PULL, { timeout: 10_000 });
+        checkPayload(message.data);
+        connection.publish(message.reply as string, "+ACK");
+      });
+      // The answer comes behind the acks: the server has all of them.
+      await connection.flush();
+    });
+  }
+}
