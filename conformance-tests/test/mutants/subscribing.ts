@@ -161,7 +161,7 @@ export const subscribing: readonly Mutant[] = [
     title:
       "What was replayed stays when its durable is removed, and comes to the next one of its name",
     contract: "pubsub",
-    killedBy: ["PS-DEAD-011"],
+    killedBy: ["PS-DEAD-012"],
     wrap: (world) => {
       const replayed = new Map<string, DeadLetter>();
       const open = onDeadLetters(world, "pubsub", (letters) => ({

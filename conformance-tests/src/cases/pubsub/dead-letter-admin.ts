@@ -247,7 +247,7 @@ export const deadLetterAdminCases: readonly ConformanceCase[] = [
     },
   },
   {
-    id: "PS-DEAD-011",
+    id: "PS-DEAD-012",
     title: "What was replayed goes with its durable: one made anew has the message once",
     contract: "pubsub",
     level: "L1",
