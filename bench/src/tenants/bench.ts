@@ -1,7 +1,9 @@
 import { TenantDirectory, TenantRegistry, type TenantInput } from "@busbar/coordination";
+import type { Bus } from "@busbar/core";
 import { environmentFacts } from "../environment.ts";
 import { forEachInFlight, timed } from "../measure.ts";
 import type { NatsBenchOptions } from "../nats/bench.ts";
+import { openMemory } from "../memory/setup.ts";
 import { type NatsSetup, openNatsSetup, PAYLOAD } from "../nats/setup.ts";
 import type { Report, Row } from "../report.ts";
 import { median, medianRatio } from "../statistics.ts";
@@ -35,8 +37,9 @@ export async function tenantsBench(options: Options): Promise<Report> {
   rows.push(...(await registrationRows(setup)));
   if ("throughput".includes(only)) {
     progress(`throughput of ${count(BUSY)} tenants`);
-    rows.push(...(await throughputRows(setup, rounds)));
+    rows.push(...(await throughputRows({ where: "on NATS", open: setup.openBus }, rounds)));
     rows.push(...(await rawRows(setup, rounds)));
+    rows.push(...(await throughputRows({ where: "on memory", open: openMemory }, rounds)));
   }
   const server = `nats-server ${setup.server.version}`;
   if (FOOTPRINTS.includes(only)) {
@@ -68,12 +71,18 @@ async function registrationRows(setup: NatsSetup): Promise<Row[]> {
   ];
 }
 
-/** Of all tenants many submit in turn; beside a queue of one tenant on the same server. */
-async function throughputRows(setup: NatsSetup, rounds: number): Promise<Row[]> {
+/** On which backend. */
+interface Backend {
+  readonly where: string;
+  readonly open: () => Promise<Bus>;
+}
+
+/** Of all tenants many submit in turn; beside a queue of one tenant on the same backend. */
+async function throughputRows({ where, open }: Backend, rounds: number): Promise<Row[]> {
   const rows: Row[] = [];
   for (const bulk of [1, BULK]) {
-    const what = bulk === 1 ? "submit" : `submitMany of ${bulk}`;
-    const rates = await throughput(setup, rounds, bulk);
+    const what = `${where}: ${bulk === 1 ? "submit" : `submitMany of ${bulk}`}`;
+    const rates = await throughput(open, rounds, bulk);
     rows.push(
       { name: `${what}, no-op, ack, one tenant`, unit: "per second", busbar: median(rates.one) },
       {
@@ -119,12 +128,12 @@ async function rawRows({ best, bus }: NatsSetup, rounds: number): Promise<Row[]>
 
 /** Tasks a second, round by round. */
 async function throughput(
-  setup: NatsSetup,
+  open: () => Promise<Bus>,
   rounds: number,
   bulk: number,
 ): Promise<Readonly<Record<"one" | "many", readonly number[]>>> {
   const flow = { name: "", keepResult: false, bulk };
-  const [oneBus, manyBus] = [await setup.openBus(), await setup.openBus()];
+  const [oneBus, manyBus] = [await open(), await open()];
   const one = await TaskPipeline.open(oneBus, { ...flow, tenants: inputs(1) });
   const many = await TaskPipeline.open(manyBus, { ...flow, tenants: inputs(REGISTERED) });
   const rates = { one: [] as number[], many: [] as number[] };
