@@ -59,7 +59,8 @@ export const RULES: readonly Rule[] = [
     explains: (step, expected, actual) =>
       step.op === "poll" &&
       step.options.backoff !== undefined &&
-      hasRedeliveriesToCome(expected, actual),
+      // Later where that wait is longer, earlier where it is shorter.
+      (hasRedeliveriesToCome(expected, actual) || hasRedeliveriesToCome(actual, expected)),
   },
 ];
 
