@@ -38,6 +38,8 @@ export class NatsMessage implements Message {
   readonly info: DeliveryInfo;
   /** Length of its ack wait. */
   readonly waitMs: number;
+  /** What the server takes for that: it counts deliveries that nobody saw, too. */
+  readonly #serverWaitMs: number;
   /** End of its ack wait, by the local monotonic clock. */
   deadline: number;
   readonly #owner: DeliveryOwner;
@@ -53,6 +55,7 @@ export class NatsMessage implements Message {
       readonly info: DeliveryInfo;
       readonly deliveryCount: number;
       readonly waitMs: number;
+      readonly serverWaitMs: number;
       readonly deadline: number;
     },
   ) {
@@ -62,6 +65,7 @@ export class NatsMessage implements Message {
     this.info = about.info;
     this.deliveryCount = about.deliveryCount;
     this.waitMs = about.waitMs;
+    this.#serverWaitMs = about.serverWaitMs;
     this.deadline = about.deadline;
   }
 
@@ -95,7 +99,7 @@ export class NatsMessage implements Message {
     const refused = this.#begin();
     if (refused) return refused;
     if (this.#owner.isLast(this)) return this.#bury();
-    return this.#settle(nakAfter(delayMs, this.#owner.ackWaitMs - this.waitMs), false);
+    return this.#settle(this.#comeAfter(delayMs), false);
   }
 
   term(options?: TermOptions): Promise<void> {
@@ -110,14 +114,27 @@ export class NatsMessage implements Message {
     this.#check();
     const { link } = this.#owner;
     const sentAt = link.clock.monotonic();
-    await this.#request(IN_PROGRESS);
+    await this.#request(this.#waitAgain());
     this.deadline = sentAt + this.waitMs;
+  }
+
+  /** Whether the server has another ack wait for it. */
+  get hasWrongWait(): boolean {
+    return this.waitMs !== this.#serverWaitMs;
   }
 
   /** Starts the ack wait again without waiting for the server: when it leaves the buffer. */
   touch(nowMs: number): void {
-    this.#owner.link.outbox.settle(this.raw.reply as string, IN_PROGRESS);
+    this.#owner.link.outbox.settle(this.raw.reply as string, this.#waitAgain());
     this.deadline = nowMs + this.waitMs;
+  }
+
+  #waitAgain(): string {
+    return this.hasWrongWait ? this.#comeAfter(this.waitMs) : IN_PROGRESS;
+  }
+
+  #comeAfter(delayMs: number): string {
+    return nakAfter(delayMs, this.#owner.ackWaitMs - this.#serverWaitMs);
   }
 
   /** The outcome if the delivery cannot be settled any more; marks it settled otherwise. */

@@ -285,16 +285,21 @@ export class NatsSubscription implements Subscription, Owned, DeliveryOwner {
     entry: StoredLedgerEntry | undefined,
   ): NatsMessage {
     const { options, toSubject } = this.#target;
-    const { backoffMs } = options;
-    const waitMs = backoffMs[Math.min(info.deliveries, backoffMs.length) - 1] ?? options.ackWaitMs;
+    const { backoffMs, ackWaitMs } = options;
+    const waitOf = (delivery: number): number =>
+      backoffMs[Math.min(delivery, backoffMs.length) - 1] ?? ackWaitMs;
+    const deliveryCount = info.deliveries - (entry?.uncounted ?? 0);
+    const waitMs = waitOf(deliveryCount);
     const message = new NatsMessage(this, raw, {
       subject: toSubject(raw.subject),
       info,
-      deliveryCount: info.deliveries - (entry?.uncounted ?? 0),
+      deliveryCount,
       waitMs,
+      serverWaitMs: waitOf(info.deliveries),
       deadline: receivedAt + waitMs,
     });
     if (entry) this.#entries.set(message, entry);
+    if (message.hasWrongWait) message.touch(this.link.clock.monotonic());
     return message;
   }
 

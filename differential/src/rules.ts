@@ -48,20 +48,6 @@ export const RULES: readonly Rule[] = [
     explains: (step, expected, actual) =>
       (step.op === "take" || step.op === "unsubscribe") && hasRedeliveriesToCome(expected, actual),
   },
-  {
-    id: "backoff-after-give-back",
-    servers: "all",
-    what: "A message that a closing subscription gave back unseen has the ack wait of a later delivery.",
-    why: "The server takes the wait from its own count, in which the delivery that nobody saw counts too.",
-    contract: "Naks and backoff",
-    ends: true,
-    appliesTo: () => true,
-    explains: (step, expected, actual) =>
-      step.op === "poll" &&
-      step.options.backoff !== undefined &&
-      // Later where that wait is longer, earlier where it is shorter.
-      (hasRedeliveriesToCome(expected, actual) || hasRedeliveriesToCome(actual, expected)),
-  },
 ];
 
 /** Whether what follows a difference that this rule explains says nothing. */

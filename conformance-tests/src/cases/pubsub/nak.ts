@@ -233,6 +233,37 @@ export const nakCases: readonly ConformanceCase[] = [
     },
   },
   {
+    id: "PS-BACKOFF-005",
+    title: "What was given back unseen has the ack wait of its own delivery, not of the next one",
+    contract: "pubsub",
+    level: "L1",
+    async run(context) {
+      const { bus, clock } = context;
+      for (const [durable, backoffMs] of [
+        ["falls", [900, 100, 100]],
+        ["rises", [300, 20_000, 20_000]],
+      ] as const) {
+        const options = { durable, backoffMs };
+        await (await bus.pubsub.subscribe(durable, options)).close();
+        await publishAll(bus, durable, ["seen", "unseen"]);
+        const first = await bus.pubsub.subscribe(durable, options);
+        await (await takeText(first, "seen", "the first message")).ack({ confirm: true });
+        await first.close();
+        const second = await bus.pubsub.subscribe(durable, options);
+        const before = stopwatch(clock);
+        const message = await takeText(second, "unseen", "the second message");
+        const after = stopwatch(clock);
+        checkEqual(message.deliveryCount, 1, `delivery count of ${durable}`);
+        const again = await takeText(second, "unseen", "the redelivery");
+        checkNotBefore(before(), backoffMs[0], `the redelivery of ${durable}`);
+        checkNotAfter(context, after(), backoffMs[0], `the redelivery of ${durable}`);
+        checkEqual(again.deliveryCount, 2, `second delivery count of ${durable}`);
+        await again.ack({ confirm: true });
+        await second.close();
+      }
+    },
+  },
+  {
     id: "PS-TERM-001",
     title:
       "A termed message never comes again, with a reason or without, and leaves no dead letter",
