@@ -40,13 +40,15 @@ export const RULES: readonly Rule[] = [
   {
     id: "late-backoff",
     servers: "before 2.10",
-    what: "A redelivery by backoffMs comes later than its time, while another message has a longer wait.",
+    what: "A redelivery by backoffMs comes later than its time, and with it a dead letter, while another message has a longer wait.",
     why: "The server looks next when the longer wait is over, though a shorter one began after it.",
     contract: "Naks and backoff",
     ends: true,
     appliesTo: isBefore210,
     explains: (step, expected, actual) =>
-      (step.op === "take" || step.op === "unsubscribe") && hasRedeliveriesToCome(expected, actual),
+      ((step.op === "take" || step.op === "unsubscribe") &&
+        hasRedeliveriesToCome(expected, actual)) ||
+      (step.op === "dead" && step.kind === "durable" && hasLettersToCome(expected, actual)),
   },
 ];
 
@@ -76,6 +78,23 @@ function hasRedeliveriesToCome(expected: Outcome, actual: Outcome): boolean {
   const seen = new Set(here.map((message) => JSON.stringify(message)));
   const missing = told.filter((message) => !seen.has(JSON.stringify(message)));
   return told.length === here.length + missing.length && missing.every(({ count }) => count > 1);
+}
+
+/** Whether only dead letters of messages that nobody settled are missing. */
+function hasLettersToCome(expected: Outcome, actual: Outcome): boolean {
+  const [told, here] = [expected, actual].map((outcome) =>
+    typeof outcome === "object" && outcome !== null && "list" in outcome
+      ? (outcome.list as readonly { readonly reason: string }[])
+      : undefined,
+  );
+  if (!Array.isArray(told) || !Array.isArray(here)) return false;
+  const seen = new Set(here.map((letter) => JSON.stringify(letter)));
+  const missing = told.filter((letter) => !seen.has(JSON.stringify(letter)));
+  return (
+    missing.length > 0 &&
+    told.length === here.length + missing.length &&
+    missing.every(({ reason }) => reason === "max deliveries")
+  );
 }
 
 /** Whether two lists of claims differ only in ends that are a little earlier. */

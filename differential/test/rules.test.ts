@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
-import { RULES } from "../src/rules.ts";
+import { explain, RULES } from "../src/rules.ts";
+import type { Step } from "../src/script.ts";
 
 const CONTRACTS = new URL("../../docs/contracts.md", import.meta.url);
 /** One of each generation that is tested. */
@@ -33,5 +34,20 @@ describe("RULES", () => {
       expect(what, id).toMatch(/^[A-Z].*\.$/s);
       expect(why, id).toMatch(/^[A-Z].*\.$/s);
     }
+  });
+
+  it("explain a dead letter that comes late on 2.9, but no other that is missing", () => {
+    const look: Step = { op: "dead", bus: 0, kind: "durable", owner: "d", verb: "list", id: 1 };
+    const told = (...reasons: readonly string[]) => ({
+      list: reasons.map((reason, index) => ({ body: `s${index}`, reason })),
+    });
+    const by = (version: string, step: Step, expected: object, actual: object) =>
+      explain(version, step, { expected, actual } as Parameters<typeof explain>[2]);
+    const [both, one] = [told("max deliveries", "max deliveries"), told("max deliveries")];
+    expect(by("2.9.10", look, both, one)).toBe("late-backoff");
+    expect(by("2.9.10", look, one, both)).toBeUndefined();
+    expect(by("2.10.27", look, both, one)).toBeUndefined();
+    expect(by("2.9.10", { ...look, kind: "queue" }, both, one)).toBeUndefined();
+    expect(by("2.9.10", look, told("max deliveries", "no use"), one)).toBeUndefined();
   });
 });
