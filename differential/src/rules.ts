@@ -46,8 +46,7 @@ export const RULES: readonly Rule[] = [
     ends: true,
     appliesTo: isBefore210,
     explains: (step, expected, actual) =>
-      ((step.op === "take" || step.op === "unsubscribe") &&
-        hasRedeliveriesToCome(expected, actual)) ||
+      (mayHaveBackoff(step) && hasRedeliveriesToCome(expected, actual)) ||
       (step.op === "dead" && step.kind === "durable" && hasLettersToCome(expected, actual)),
   },
 ];
@@ -65,6 +64,12 @@ export function explain(
 ): string | undefined {
   const { expected, actual } = outcomes;
   return RULES.find((rule) => rule.appliesTo(version) && rule.explains(step, expected, actual))?.id;
+}
+
+/** Whether a step hands out messages of a subscription that may have a backoff. */
+function mayHaveBackoff(step: Step): boolean {
+  if (step.op === "poll") return step.options.backoff !== undefined;
+  return step.op === "take" || step.op === "unsubscribe";
 }
 
 /** Whether only redeliveries are missing. */

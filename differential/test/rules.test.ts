@@ -50,4 +50,21 @@ describe("RULES", () => {
     expect(by("2.9.10", { ...look, kind: "queue" }, both, one)).toBeUndefined();
     expect(by("2.9.10", look, told("max deliveries", "no use"), one)).toBeUndefined();
   });
+
+  it("explain a redelivery by backoff that a poll does not meet yet on 2.9", () => {
+    const poll = (backoff: readonly number[] | undefined): Step => {
+      const options = backoff ? { backoff } : {};
+      return { op: "poll", bus: 0, durable: "d", subject: ">", options, id: 1 };
+    };
+    const told = (...counts: readonly number[]) => ({
+      messages: counts.map((count, index) => ({ body: `s${index}`, count })),
+    });
+    const by = (version: string, step: Step, expected: object, actual: object) =>
+      explain(version, step, { expected, actual } as Parameters<typeof explain>[2]);
+    expect(by("2.9.10", poll([1.45, 0.45]), told(2, 2), told(2))).toBe("late-backoff");
+    expect(by("2.9.10", poll([1.45, 0.45]), told(2), told(2, 2))).toBeUndefined();
+    expect(by("2.9.10", poll([1.45, 0.45]), told(2, 1), told(2))).toBeUndefined();
+    expect(by("2.9.10", poll(undefined), told(2, 2), told(2))).toBeUndefined();
+    expect(by("2.15.1", poll([1.45, 0.45]), told(2, 2), told(2))).toBeUndefined();
+  });
 });
