@@ -34,7 +34,7 @@ import { API, apiCode } from "./errors.ts";
 import { Ledger } from "./ledger.ts";
 import type { Live } from "./live.ts";
 import { NatsSubscription, type SubscriptionTools } from "./subscription.ts";
-import { encodeHeaders, H } from "./wire/headers.ts";
+import { encodeHeaders, field, H } from "./wire/headers.ts";
 import { millis, nanos } from "./wire/jetstream-api.ts";
 
 type Wanted = Partial<ConsumerConfig> & { readonly name: string };
@@ -47,6 +47,17 @@ interface About {
   readonly madeAfter?: number;
 }
 
+/** A publish whose expected sequence was not the last one of its subject. */
+interface RefusedPublish {
+  readonly subject: string;
+  readonly expected: number;
+  readonly messageId: string | undefined;
+  /** Tries it again with another expectation. */
+  readonly send: (expected: number) => Promise<PublishAck>;
+}
+
+/** How many replays a publish that expects a sequence looks over. */
+const MAX_REPLAYS = 100;
 /** How long an ephemeral consumer outlives a client that went away without a word. */
 const EPHEMERAL_LIFE_MS = 300_000;
 /** No message has it: ids have no spaces. */
@@ -104,24 +115,28 @@ export class NatsPubsub implements Pubsub {
       if (messageId !== undefined) fields.push([H.msgId, checkDedupId("messageId", messageId)]);
       if (expectedLastSequence !== undefined) {
         checkExpected("expectedLastSequence", expectedLastSequence);
-        fields.push([H.expectedLastSubjectSequence, expectedLastSequence]);
       }
       const timeoutMs = resolveTimeout(options.timeoutMs);
-      const send = (): Promise<PublishAck> =>
+      const send = (expected = expectedLastSequence): Promise<PublishAck> =>
         this.#context.api.publish({
           subject: this.#prefix + subject,
           payload: bytes,
-          headers: encodeHeaders(headers, fields),
+          headers: encodeHeaders(
+            headers,
+            expected === undefined
+              ? fields
+              : [...fields, [H.expectedLastSubjectSequence, expected]],
+          ),
           timeoutMs,
           what: `publish on ${subject}`,
           idempotent: messageId !== undefined,
           signal: options.signal,
         });
-      const sent = this.#isReady ? send() : this.#ensureStream().then(send);
+      const sent = this.#isReady ? send() : this.#ensureStream().then(() => send());
       return expectedLastSequence === undefined
         ? sent
         : sent.catch((error: unknown) =>
-            this.#onConflict(error, subject, expectedLastSequence, messageId),
+            this.#onConflict(error, { subject, expected: expectedLastSequence, messageId, send }),
           );
     } catch (error) {
       return Promise.reject(error);
@@ -294,22 +309,34 @@ export class NatsPubsub implements Pubsub {
     return true;
   }
 
-  async #onConflict(
-    error: unknown,
-    subject: string,
-    expected: number,
-    messageId: string | undefined,
-  ): Promise<PublishAck> {
+  async #onConflict(error: unknown, refused: RefusedPublish): Promise<PublishAck> {
     const code = apiCode(error);
     if (code !== API.wrongLastSequence && code !== API.wrongLastSequenceConstant) throw error;
+    const { subject, expected, messageId, send } = refused;
     // Newer servers look at the expectation before the message id.
     const first = messageId === undefined ? undefined : await this.#firstOf(messageId, subject);
     if (first) return first;
     // The server says the current sequence in the text of its error.
-    const current = /sequence: (?<sequence>\d+)/.exec((error as Error).message)?.groups?.[
-      "sequence"
-    ];
-    throw sequenceConflict(subject, expected, Number(current ?? Number.NaN));
+    const said = /sequence: (?<sequence>\d+)/.exec((error as Error).message)?.groups?.["sequence"];
+    const current = Number(said ?? Number.NaN);
+    if (await this.#areReplays(subject, expected, current)) {
+      return send(current).catch((again: unknown) => {
+        throw apiCode(again) === code ? sequenceConflict(subject, expected, current) : again;
+      });
+    }
+    throw sequenceConflict(subject, expected, current);
+  }
+
+  /** Whether all that is on a subject behind a sequence are replays: those are for one durable alone. */
+  async #areReplays(subject: string, after: number, last: number): Promise<boolean> {
+    const { api } = this.#context;
+    for (let [next, looks] = [after + 1, 0]; next <= last && looks < MAX_REPLAYS; looks++) {
+      const stored = await api.nextByLeader(this.#stream, next, this.#prefix + subject);
+      if (field(stored?.headers, H.replayFor) === undefined) return false;
+      if (stored?.sequence === last) return true;
+      next = (stored?.sequence ?? last) + 1;
+    }
+    return false;
   }
 
   /** The message that was stored with an id: asked by a publish that is not stored otherwise. */

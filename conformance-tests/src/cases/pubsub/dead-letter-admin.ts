@@ -262,6 +262,30 @@ export const deadLetterAdminCases: readonly ConformanceCase[] = [
     },
   },
   {
+    id: "PS-DEAD-013",
+    title: "A replay is no new message of its subject: an expected sequence holds over it",
+    contract: "pubsub",
+    level: "L1",
+    async run(context) {
+      const { pubsub } = context.bus;
+      const letters = await giveUp(context, "d", numbered(2));
+      const { sequence } = await pubsub.publish("d", "last");
+      for (const { id } of letters) await pubsub.deadLetters.replay("d", id);
+      await checkCode(
+        pubsub.publish("d", "too late", { expectedLastSequence: sequence - 1 }),
+        "CONFLICT",
+        "a publish that expects an older one",
+      );
+      const next = await pubsub.publish("d", "next", { expectedLastSequence: sequence });
+      check(next.sequence > sequence, "the next one is stored");
+      await checkCode(
+        pubsub.publish("d", "twice", { expectedLastSequence: sequence }),
+        "CONFLICT",
+        "a publish that expects the same again",
+      );
+    },
+  },
+  {
     id: "PS-DEAD-010",
     title: "More dead letters than a page holds are all counted, listed and purged",
     contract: "pubsub",
