@@ -67,4 +67,22 @@ describe("RULES", () => {
     expect(by("2.9.10", poll(undefined), told(2, 2), told(2))).toBeUndefined();
     expect(by("2.15.1", poll([1.45, 0.45]), told(2, 2), told(2))).toBeUndefined();
   });
+
+  it("explain one job that counts as ready instead of leased, and no other counts", () => {
+    const stats: Step = { op: "stats", bus: 0, queue: "q", id: 1 };
+    const told = (ready: number, leased: number, dead = 0) => ({
+      ready,
+      delayed: 0,
+      leased,
+      dead,
+      paused: false,
+    });
+    const by = (expected: object, actual: object) =>
+      explain("2.15.1", stats, { expected, actual } as Parameters<typeof explain>[2]);
+    expect(by(told(0, 2), told(1, 1))).toBe("lease-over-and-given-back");
+    expect(by(told(0, 2), told(1, 2))).toBeUndefined();
+    expect(by(told(1, 1), told(0, 2))).toBeUndefined();
+    expect(by(told(0, 2), told(2, 0))).toBeUndefined();
+    expect(by(told(0, 2), told(1, 1, 1))).toBeUndefined();
+  });
 });

@@ -37,9 +37,9 @@ export async function tenantsBench(options: Options): Promise<Report> {
   rows.push(...(await registrationRows(setup)));
   if ("throughput".includes(only)) {
     progress(`throughput of ${count(BUSY)} tenants`);
-    rows.push(...(await throughputRows({ where: "on NATS", open: setup.openBus }, rounds)));
+    rows.push(...(await throughputRows({ where: "on NATS", open: () => setup.openBus() }, rounds)));
     rows.push(...(await rawRows(setup, rounds)));
-    rows.push(...(await throughputRows({ where: "on memory", open: openMemory }, rounds)));
+    rows.push(...(await throughputRows({ where: "on memory", open: () => openMemory() }, rounds)));
   }
   const server = `nats-server ${setup.server.version}`;
   if (FOOTPRINTS.includes(only)) {
