@@ -1,15 +1,13 @@
-import { BusError } from "@busbar/core";
 import { DEFAULT_MAX_ATTEMPTS } from "@busbar/core/adapter";
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { type NatsDeadLetters, REPLAY_ID } from "./dead-letters.ts";
 import type { HeldJobs } from "./held-jobs.ts";
 import type { Ledger, StoredLedgerEntry } from "./ledger.ts";
+import { confirmedSettle } from "./confirmed-settle.ts";
 import type { Link } from "./link.ts";
 import { priorityOfSubject } from "./queue-state.ts";
 import { ACK, type DeliveryInfo, nakAfter, parseAckSubject } from "./wire/ack-subject.ts";
 import { type Fields, field, H, numberField, userHeaders } from "./wire/headers.ts";
-
-const SETTLE_TIMEOUT_MS = 5_000;
 
 /** What claimed jobs share. */
 export interface JobTools {
@@ -119,15 +117,5 @@ export async function giveBack(tools: JobTools, queue: string, raw: Msg): Promis
 /** Sends a verb for a delivery and waits until the server has taken it. */
 export function settleJob(link: Link, delivery: JobDelivery, verb: string): Promise<void> {
   const what = `settle job ${delivery.info.streamSequence} of queue ${delivery.queue}`;
-  return link.requester.request({
-    subject: delivery.raw.reply as string,
-    payload: verb,
-    timeoutMs: SETTLE_TIMEOUT_MS,
-    what,
-    idempotent: true,
-    parse: () => undefined,
-    onNoResponders: link.isClustered
-      ? "retry"
-      : () => new BusError("NOT_FOUND", `${what}: the queue is gone`),
-  });
+  return confirmedSettle(link, delivery.raw, verb, { what, gone: `${what}: the queue is gone` });
 }

@@ -2,11 +2,11 @@ import type { AckOptions, Headers, Message, NakOptions, TermOptions } from "@bus
 import { BusError } from "@busbar/core";
 import { alreadySettled, checkReason, resolveDelay } from "@busbar/core/adapter";
 import type { Msg } from "@nats-io/transport-node";
+import { confirmedSettle } from "./confirmed-settle.ts";
 import type { Link } from "./link.ts";
 import { ACK, type DeliveryInfo, IN_PROGRESS, nakAfter, TERM } from "./wire/ack-subject.ts";
 import { userHeaders } from "./wire/headers.ts";
 
-const CONFIRM_TIMEOUT_MS = 5_000;
 const DONE = Promise.resolve();
 
 /** What a delivery needs from the subscription it belongs to. */
@@ -195,21 +195,10 @@ export class NatsMessage implements Message {
   }
 
   #request(verb: string): Promise<void> {
-    const { link } = this.#owner;
-    return link.requester.request({
-      subject: this.raw.reply as string,
-      payload: verb,
-      timeoutMs: CONFIRM_TIMEOUT_MS,
-      what: `settle message ${this.sequence} on ${this.subject}`,
-      idempotent: true,
-      parse: () => undefined,
-      onNoResponders: link.isClustered
-        ? "retry"
-        : () =>
-            new BusError(
-              "NOT_FOUND",
-              `the consumer of message ${this.sequence} on ${this.subject} is gone`,
-            ),
+    const message = `message ${this.sequence} on ${this.subject}`;
+    return confirmedSettle(this.#owner.link, this.raw, verb, {
+      what: `settle ${message}`,
+      gone: `the consumer of ${message} is gone`,
     });
   }
 }

@@ -94,32 +94,27 @@ function mayHaveBackoff(step: Step): boolean {
 
 /** Whether only redeliveries are missing. */
 function hasRedeliveriesToCome(expected: Outcome, actual: Outcome): boolean {
-  const [told, here] = [expected, actual].map((outcome) =>
-    typeof outcome === "object" && outcome !== null && "messages" in outcome
-      ? (outcome.messages as readonly { readonly count: number }[])
-      : undefined,
-  );
-  if (told === undefined || here === undefined) return false;
-  const seen = new Set(here.map((message) => JSON.stringify(message)));
-  const missing = told.filter((message) => !seen.has(JSON.stringify(message)));
-  return told.length === here.length + missing.length && missing.every(({ count }) => count > 1);
+  const missing = missingIn<{ readonly count: number }>("messages", expected, actual);
+  return missing?.every(({ count }) => count > 1) ?? false;
 }
 
 /** Whether only dead letters of messages that nobody settled are missing. */
 function hasLettersToCome(expected: Outcome, actual: Outcome): boolean {
+  const missing = missingIn<{ readonly reason: string }>("list", expected, actual) ?? [];
+  return missing.length > 0 && missing.every(({ reason }) => reason === "max deliveries");
+}
+
+/** What is expected in a list and is not there; `undefined` if it differs in another way. */
+function missingIn<T>(field: string, expected: Outcome, actual: Outcome): readonly T[] | undefined {
   const [told, here] = [expected, actual].map((outcome) =>
-    typeof outcome === "object" && outcome !== null && "list" in outcome
-      ? (outcome.list as readonly { readonly reason: string }[])
+    typeof outcome === "object" && outcome !== null
+      ? (outcome as { readonly [name: string]: unknown })[field]
       : undefined,
   );
-  if (!Array.isArray(told) || !Array.isArray(here)) return false;
-  const seen = new Set(here.map((letter) => JSON.stringify(letter)));
-  const missing = told.filter((letter) => !seen.has(JSON.stringify(letter)));
-  return (
-    missing.length > 0 &&
-    told.length === here.length + missing.length &&
-    missing.every(({ reason }) => reason === "max deliveries")
-  );
+  if (!Array.isArray(told) || !Array.isArray(here)) return undefined;
+  const seen = new Set(here.map((item) => JSON.stringify(item)));
+  const missing = (told as readonly T[]).filter((item) => !seen.has(JSON.stringify(item)));
+  return told.length === here.length + missing.length ? missing : undefined;
 }
 
 /** Whether two lists of claims differ only in ends that are a little earlier. */

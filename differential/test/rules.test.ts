@@ -7,6 +7,11 @@ const CONTRACTS = new URL("../../docs/contracts.md", import.meta.url);
 /** One of each generation that is tested. */
 const VERSIONS = ["2.9.10", "2.10.27", "2.15.1"];
 
+/** Which rule explains a difference. */
+function by(version: string, step: Step, expected: object, actual: object): string | undefined {
+  return explain(version, step, { expected, actual } as Parameters<typeof explain>[2]);
+}
+
 describe("RULES", () => {
   it("have ids of their own", () => {
     const ids = RULES.map(({ id }) => id);
@@ -41,8 +46,6 @@ describe("RULES", () => {
     const told = (...reasons: readonly string[]) => ({
       list: reasons.map((reason, index) => ({ body: `s${index}`, reason })),
     });
-    const by = (version: string, step: Step, expected: object, actual: object) =>
-      explain(version, step, { expected, actual } as Parameters<typeof explain>[2]);
     const [both, one] = [told("max deliveries", "max deliveries"), told("max deliveries")];
     expect(by("2.9.10", look, both, one)).toBe("late-backoff");
     expect(by("2.9.10", look, one, both)).toBeUndefined();
@@ -59,8 +62,6 @@ describe("RULES", () => {
     const told = (...counts: readonly number[]) => ({
       messages: counts.map((count, index) => ({ body: `s${index}`, count })),
     });
-    const by = (version: string, step: Step, expected: object, actual: object) =>
-      explain(version, step, { expected, actual } as Parameters<typeof explain>[2]);
     expect(by("2.9.10", poll([1.45, 0.45]), told(2, 2), told(2))).toBe("late-backoff");
     expect(by("2.9.10", poll([1.45, 0.45]), told(2), told(2, 2))).toBeUndefined();
     expect(by("2.9.10", poll([1.45, 0.45]), told(2, 1), told(2))).toBeUndefined();
@@ -77,12 +78,10 @@ describe("RULES", () => {
       dead,
       paused: false,
     });
-    const by = (expected: object, actual: object) =>
-      explain("2.15.1", stats, { expected, actual } as Parameters<typeof explain>[2]);
-    expect(by(told(0, 2), told(1, 1))).toBe("lease-over-and-given-back");
-    expect(by(told(0, 2), told(1, 2))).toBeUndefined();
-    expect(by(told(1, 1), told(0, 2))).toBeUndefined();
-    expect(by(told(0, 2), told(2, 0))).toBeUndefined();
-    expect(by(told(0, 2), told(1, 1, 1))).toBeUndefined();
+    expect(by("2.15.1", stats, told(0, 2), told(1, 1))).toBe("lease-over-and-given-back");
+    expect(by("2.15.1", stats, told(0, 2), told(1, 2))).toBeUndefined();
+    expect(by("2.15.1", stats, told(1, 1), told(0, 2))).toBeUndefined();
+    expect(by("2.15.1", stats, told(0, 2), told(2, 0))).toBeUndefined();
+    expect(by("2.15.1", stats, told(0, 2), told(1, 1, 1))).toBeUndefined();
   });
 });

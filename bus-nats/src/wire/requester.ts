@@ -139,9 +139,8 @@ export class Requester {
       this.#pending.set(token, pending);
       if (spec.signal) this.#listen(pending, spec.signal);
       if (pending.deadline < this.#timerAt) this.#arm(pending.deadline);
-      if (this.#connected) {
-        this.#send(pending);
-      } else if (this.#pending.size > MAX_HELD)
+      if (this.#connected) this.#send(pending);
+      else if (this.#pending.size > MAX_HELD)
         this.#settle(pending)?.reject(this.#disconnected(pending));
     });
   }
