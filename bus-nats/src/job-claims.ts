@@ -99,7 +99,7 @@ export class JobClaims {
           const pulled = await this.#wait(state, options, leftMs, wake);
           if (pulled.length === 0) continue;
           if (state.paused) {
-            await Promise.all(pulled.map(({ raw }) => giveBack(this.#tools, queue, raw)));
+            await giveBack(this.#tools, queue, ...pulled.map(({ raw }) => raw));
             continue;
           }
           jobs.push(...(await this.#admit(state, pulled, options)));
@@ -111,7 +111,7 @@ export class JobClaims {
           if (jobs.length === 0) continue;
         }
         if (!wake.aborted) return inOrder(jobs);
-        await Promise.all(jobs.map((job) => giveBack(this.#tools, queue, job.relinquish())));
+        await giveBack(this.#tools, queue, ...inOrder(jobs).map((job) => job.relinquish()));
         wake.throwIfAborted();
       }
     } finally {
@@ -186,7 +186,7 @@ export class JobClaims {
       const pulled = batch.map((raw) => ({ raw, askedAt }));
       if (state.version !== version && (state.paused || (levels()[0] as number) > priority)) {
         // A pause, or a higher priority that came into use meanwhile: these have to wait.
-        await Promise.all(pulled.map(({ raw }) => giveBack(this.#tools, state.queue, raw)));
+        await giveBack(this.#tools, state.queue, ...batch);
         if (state.paused) break;
         version = state.version;
         index = 0;
@@ -260,8 +260,8 @@ export class JobClaims {
     const slow = wanted.map((one, index) =>
       fast[index] === undefined ? this.#admitSlowly(state, one, options) : undefined,
     );
-    const surplus = pulled.slice(options.max);
-    await Promise.all(surplus.map(({ raw }) => giveBack(this.#tools, state.queue, raw)));
+    const surplus = pulled.slice(options.max).map(({ raw }) => raw);
+    await giveBack(this.#tools, state.queue, ...surplus);
     const jobs: NatsClaimedJob[] = [];
     for (const [index, job] of fast.entries()) {
       const admitted = job ?? (await slow[index]);

@@ -100,18 +100,28 @@ export async function dropIfGone(
   if (!isThere) await tools.ledger.remove(entry);
 }
 
-/** Gives a delivery back at once, without using up an attempt. */
-export async function giveBack(tools: JobTools, queue: string, raw: Msg): Promise<void> {
+/** Gives deliveries back at once, without using up an attempt: they come again in this order. */
+export async function giveBack(
+  tools: JobTools,
+  queue: string,
+  ...deliveries: readonly Msg[]
+): Promise<void> {
   const { link, ledger } = tools;
-  const info = parseAckSubject(raw.reply as string);
-  const priority = priorityOfSubject(raw.subject);
-  let entry: StoredLedgerEntry;
-  try {
-    entry = await ledger.uncount("job", queue, info, { freeAtMs: 0, priority });
-  } finally {
-    if (link.connected) link.outbox.publish(raw.reply as string, nakAfter(0));
+  const noted = await Promise.allSettled(
+    deliveries.map((raw) => {
+      const info = parseAckSubject(raw.reply as string);
+      const priority = priorityOfSubject(raw.subject);
+      return ledger.uncount("job", queue, info, { freeAtMs: 0, priority });
+    }),
+  );
+  // Only now: what is noted of one may take longer than of the next one.
+  for (const { reply } of deliveries) {
+    if (link.connected) link.outbox.publish(reply as string, nakAfter(0));
   }
-  await dropIfGone(tools, queue, entry);
+  for (const note of noted) {
+    if (note.status === "rejected") throw note.reason;
+    await dropIfGone(tools, queue, note.value);
+  }
 }
 
 /** Sends a verb for a delivery and waits until the server has taken it. */

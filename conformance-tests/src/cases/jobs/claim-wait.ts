@@ -1,4 +1,4 @@
-import { toText } from "@busbar/core";
+import { type ClaimedJob, toText } from "@busbar/core";
 import { check, checkCode, checkEqual } from "../../assert.ts";
 import { type ConformanceCase, needsSoundRedelivery } from "../../case.ts";
 import {
@@ -222,6 +222,34 @@ export const claimWaitCases: readonly ConformanceCase[] = [
       checkEqual(done.length, rounds, "jobs");
       await checkNothing(bus, "after all were acked");
       await statsBecome(context, bus, EMPTY, QUEUE);
+    },
+  },
+  {
+    id: "JQ-WAIT-010",
+    title: "What an aborted claim had in hand comes again in its order",
+    contract: "jobs",
+    level: "L1",
+    async run(context) {
+      const { bus, clock, random } = context;
+      for (const round of range(20)) {
+        // One that was handed out before may take longer to give back than one that is new.
+        const expected = [`again ${round}`, `new ${round}`];
+        await enqueueTexts(bus, expected.slice(0, 1));
+        await (await claimOne(bus)).nak();
+        await enqueueTexts(bus, expected.slice(1));
+        const control = new AbortController();
+        const { signal } = control;
+        const claiming = claimNow(bus, 2, { waitMs: LONG_MS, signal });
+        const taking = later<ClaimedJob[]>(
+          claiming.catch((error: unknown) => noneIfAborted(error, signal)),
+        );
+        await clock.sleep(random.next() * 2);
+        control.abort();
+        const jobs = await taking;
+        while (jobs.length < 2) jobs.push(await claimOne(bus, { waitMs: LONG_MS }));
+        checkEqual(textsOf(jobs), expected, "jobs");
+        for (const job of jobs) await job.ack({ confirm: true });
+      }
     },
   },
 ];
