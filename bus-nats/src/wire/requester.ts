@@ -38,15 +38,20 @@ interface Pending extends RequestSpec<unknown> {
   sent: boolean;
   /** When it is sent again if nothing was heard. */
   resendAt: number;
+  /** How often it was sent. */
+  sends: number;
+  /** How often nobody was there. */
   retries: number;
   onAbort: (() => void) | undefined;
 }
 
 /**
  * In a cluster: what a leader had taken on when it went is never answered, and what is asked while there
- * is none is often not either. Such a request, if it may be sent twice, is sent again after so long.
+ * is none is often not either. Such a request, if it may be sent twice, is sent again: after so long, then
+ * after twice as long each time, up to the second of these.
  */
-const RESEND_MS = 1_000;
+const RESEND_MS = 250;
+const MAX_RESEND_MS = 1_000;
 /** Most requests that wait for a reconnect. */
 const MAX_HELD = 65_536;
 
@@ -57,7 +62,7 @@ const MAX_HELD = 65_536;
  *
  * States of a request: *held* (the server is away: not sent) -> reconnect -> *sent* -> reply ->
  * settled. *sent* -> disconnect -> *held* again if it is idempotent, else rejected with
- * `DISCONNECTED` and outcome `unknown`. *sent* -> a second of silence in a cluster -> *sent* again if it is
+ * `DISCONNECTED` and outcome `unknown`. *sent* -> silence in a cluster -> *sent* again if it is
  * idempotent. *held* or *sent* -> time over -> rejected.
  */
 export class Requester {
@@ -133,6 +138,7 @@ export class Requester {
         reject,
         sent: false,
         resendAt: Number.POSITIVE_INFINITY,
+        sends: 0,
         retries: 0,
         onAbort: undefined,
       };
@@ -182,7 +188,9 @@ export class Requester {
   #send(pending: Pending): void {
     pending.sent = true;
     if (pending.idempotent && this.#isClustered()) {
-      pending.resendAt = this.#clock.monotonic() + RESEND_MS;
+      const silenceMs = Math.min(MAX_RESEND_MS, RESEND_MS * 2 ** pending.sends);
+      pending.resendAt = this.#clock.monotonic() + silenceMs;
+      pending.sends += 1;
       if (pending.resendAt < this.#timerAt) this.#arm(pending.resendAt);
     }
     try {
