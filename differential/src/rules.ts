@@ -56,7 +56,17 @@ export const RULES: readonly Rule[] = [
     appliesTo: isBefore210,
     explains: (step, expected, actual) =>
       (mayHaveBackoff(step) && hasRedeliveriesToCome(expected, actual)) ||
-      (step.op === "dead" && step.kind === "durable" && hasLettersToCome(expected, actual)),
+      (step.op === "dead" && step.kind === "durable" && hasLateLetters(expected, actual)),
+  },
+  {
+    id: "redelivery-overtaken",
+    servers: "all",
+    what: "A message that was given back comes behind one that nobody had yet.",
+    why: "The server takes naks and pulls one beside the other: the place that the nak freed may be filled first.",
+    contract: "Order",
+    ends: true,
+    appliesTo: () => true,
+    explains: (step, expected, actual) => step.op === "take" && isOvertaken(expected, actual),
   },
 ];
 
@@ -98,23 +108,55 @@ function hasRedeliveriesToCome(expected: Outcome, actual: Outcome): boolean {
   return missing?.every(({ count }) => count > 1) ?? false;
 }
 
-/** Whether only dead letters of messages that nobody settled are missing. */
-function hasLettersToCome(expected: Outcome, actual: Outcome): boolean {
-  const missing = missingIn<{ readonly reason: string }>("list", expected, actual) ?? [];
-  return missing.length > 0 && missing.every(({ reason }) => reason === "max deliveries");
+interface Letter {
+  readonly body: string;
+  readonly reason: string;
+  /** In which tick it was made. */
+  readonly dead: number;
+}
+
+/** Whether only dead letters of messages that nobody settled are missing, or were made later. */
+function hasLateLetters(expected: Outcome, actual: Outcome): boolean {
+  const [told, here] = [expected, actual].map((outcome) => listIn<Letter>("list", outcome));
+  if (!told || !here) return false;
+  const late = told.filter(
+    ({ body, reason, dead }) =>
+      reason === "max deliveries" && !here.some((one) => one.body === body && one.dead <= dead),
+  );
+  const isLate = ({ body }: Letter): boolean => late.some((one) => one.body === body);
+  const inTime = [told, here].map((list) => list.filter((letter) => !isLate(letter)));
+  return late.length > 0 && JSON.stringify(inTime[0]) === JSON.stringify(inTime[1]);
+}
+
+/** Whether messages that nobody had yet are there instead of as many redeliveries. */
+function isOvertaken(expected: Outcome, actual: Outcome): boolean {
+  type Delivery = { readonly count: number };
+  const missing = beyond<Delivery>("messages", expected, actual);
+  const early = beyond<Delivery>("messages", actual, expected);
+  return (
+    missing.length > 0 &&
+    missing.length === early.length &&
+    missing.every(({ count }) => count > 1) &&
+    early.every(({ count }) => count === 1)
+  );
 }
 
 /** What is expected in a list and is not there; `undefined` if it differs in another way. */
 function missingIn<T>(field: string, expected: Outcome, actual: Outcome): readonly T[] | undefined {
-  const [told, here] = [expected, actual].map((outcome) =>
-    typeof outcome === "object" && outcome !== null
-      ? (outcome as { readonly [name: string]: unknown })[field]
-      : undefined,
-  );
-  if (!Array.isArray(told) || !Array.isArray(here)) return undefined;
-  const seen = new Set(here.map((item) => JSON.stringify(item)));
-  const missing = (told as readonly T[]).filter((item) => !seen.has(JSON.stringify(item)));
-  return told.length === here.length + missing.length ? missing : undefined;
+  const isOther = beyond(field, actual, expected).length > 0;
+  return isOther || !listIn(field, actual) ? undefined : beyond<T>(field, expected, actual);
+}
+
+/** What is in the list of the one and not in that of the other. */
+function beyond<T>(field: string, one: Outcome, other: Outcome): readonly T[] {
+  const seen = new Set(listIn(field, other)?.map((item) => JSON.stringify(item)));
+  return (listIn<T>(field, one) ?? []).filter((item) => !seen.has(JSON.stringify(item)));
+}
+
+function listIn<T>(field: string, outcome: Outcome): readonly T[] | undefined {
+  if (typeof outcome !== "object" || outcome === null) return undefined;
+  const list = (outcome as { readonly [name: string]: unknown })[field];
+  return Array.isArray(list) ? (list as readonly T[]) : undefined;
 }
 
 /** Whether two lists of claims differ only in ends that are a little earlier. */

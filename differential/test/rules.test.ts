@@ -44,7 +44,7 @@ describe("RULES", () => {
   it("explain a dead letter that comes late on 2.9, but no other that is missing", () => {
     const look: Step = { op: "dead", bus: 0, kind: "durable", owner: "d", verb: "list", id: 1 };
     const told = (...reasons: readonly string[]) => ({
-      list: reasons.map((reason, index) => ({ body: `s${index}`, reason })),
+      list: reasons.map((reason, index) => ({ body: `s${index}`, reason, dead: 3 })),
     });
     const [both, one] = [told("max deliveries", "max deliveries"), told("max deliveries")];
     expect(by("2.9.10", look, both, one)).toBe("late-backoff");
@@ -52,6 +52,26 @@ describe("RULES", () => {
     expect(by("2.10.27", look, both, one)).toBeUndefined();
     expect(by("2.9.10", { ...look, kind: "queue" }, both, one)).toBeUndefined();
     expect(by("2.9.10", look, told("max deliveries", "no use"), one)).toBeUndefined();
+    const at = (dead: number, reason = "max deliveries") => ({
+      list: [{ body: "s1", reason, dead }],
+    });
+    expect(by("2.9.10", look, at(3), at(5))).toBe("late-backoff");
+    expect(by("2.9.10", look, at(3), at(2))).toBeUndefined();
+    expect(by("2.9.10", look, at(3, "no use"), at(5, "no use"))).toBeUndefined();
+    expect(by("2.15.1", look, at(3), at(5))).toBeUndefined();
+  });
+
+  it("explain a redelivery that comes behind a message that nobody had", () => {
+    const take: Step = { op: "take", name: "sub1", id: 1 };
+    const told = (...messages: readonly (readonly [string, number])[]) => ({
+      messages: messages.map(([body, count]) => ({ body, count })),
+      ended: [null],
+    });
+    const expected = told(["s1", 1], ["s2", 2]);
+    expect(by("2.15.1", take, expected, told(["s1", 1], ["s3", 1]))).toBe("redelivery-overtaken");
+    expect(by("2.15.1", take, expected, told(["s1", 1], ["s3", 2]))).toBeUndefined();
+    expect(by("2.15.1", take, expected, told(["s1", 1]))).toBeUndefined();
+    expect(by("2.15.1", take, expected, told(["s3", 1], ["s2", 2]))).toBeUndefined();
   });
 
   it("explain a redelivery by backoff that a poll does not meet yet on 2.9", () => {

@@ -9,6 +9,9 @@ import { bodyOf, byBody, jobView } from "./views.ts";
 const ALL = 200;
 
 export function enqueue(run: Run, step: StepOf<"enqueue">): Promise<Outcome> {
+  // What a waiting claim is given if something else falls due at the same time is not promised.
+  const isLuck = step.job.delay !== undefined && run.waitingClaims.has(step.queue);
+  if (run.leavesOut(isLuck)) return Promise.resolve(LEFT_OUT);
   const body = bodyFrom(step);
   const job = toJob(run, step.job, payloadOf(run, body, step.size));
   return outcomeOf(
