@@ -23,6 +23,8 @@ export interface TaskFlow {
   readonly keepResult: boolean;
   /** Tasks of one `submitMany`; 1 for `submit`. */
   readonly bulk: number;
+  /** Nothing is run before everything is submitted. */
+  readonly isQueued?: boolean;
   readonly tenants: readonly TenantInput[];
 }
 
@@ -59,7 +61,7 @@ export class TaskPipeline implements AsyncDisposable {
 
   /** So many tasks, of the first tenants in turn: each submits one, or a bulk. */
   async run(count: number, active = this.#flow.tenants.length): Promise<Slice> {
-    const { tenants, keepResult, bulk } = this.#flow;
+    const { tenants, keepResult, bulk, isQueued } = this.#flow;
     const { tasks } = this.#world;
     const inputs = Array.from({ length: count }, (_, index): TaskInput => {
       const { id = "" } = tenants[Math.floor(index / bulk) % active] as TenantInput;
@@ -67,6 +69,7 @@ export class TaskPipeline implements AsyncDisposable {
     });
     return timed(count, async () => {
       const ended = this.#line.after(count);
+      if (isQueued) await tasks.pauseAll();
       if (bulk === 1) await forEachInFlight(inputs, IN_FLIGHT, (input) => tasks.submit(input));
       else {
         const bulks = Array.from({ length: Math.ceil(count / bulk) }, (_, index) =>
@@ -76,6 +79,7 @@ export class TaskPipeline implements AsyncDisposable {
           tasks.submitMany(some),
         );
       }
+      if (isQueued) await tasks.resumeAll();
       await ended;
       // The answer comes behind the acks: the server has all of them.
       await this.#bus.kv.get("bench", "nothing");

@@ -7,7 +7,7 @@ import { openMemory } from "../memory/setup.ts";
 import { type NatsSetup, openNatsSetup, PAYLOAD } from "../nats/setup.ts";
 import type { Report, Row } from "../report.ts";
 import { median, medianRatio } from "../statistics.ts";
-import { TaskPipeline } from "../tasks/pipeline.ts";
+import { type TaskFlow, TaskPipeline } from "../tasks/pipeline.ts";
 import { TenantWorld, TYPE } from "../tasks/tenant-world.ts";
 import { type Footprint, footprint } from "./footprint.ts";
 import { RawStreams } from "./raw-streams.ts";
@@ -77,16 +77,22 @@ interface Backend {
   readonly open: () => Promise<Bus>;
 }
 
+const FLOWS: readonly Pick<TaskFlow, "name" | "bulk" | "isQueued">[] = [
+  { name: "submit, no-op, ack", bulk: 1 },
+  { name: `submitMany of ${BULK}, no-op, ack`, bulk: BULK },
+  { name: `submitMany of ${BULK}; then all no-op, ack`, bulk: BULK, isQueued: true },
+];
+
 /** Of all tenants many submit in turn; beside a queue of one tenant on the same backend. */
 async function throughputRows({ where, open }: Backend, rounds: number): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const bulk of [1, BULK]) {
-    const what = `${where}: ${bulk === 1 ? "submit" : `submitMany of ${bulk}`}`;
-    const rates = await throughput(open, rounds, bulk);
+  for (const flow of FLOWS) {
+    const what = `${where}: ${flow.name}`;
+    const rates = await throughput(open, rounds, flow);
     rows.push(
-      { name: `${what}, no-op, ack, one tenant`, unit: "per second", busbar: median(rates.one) },
+      { name: `${what}, one tenant`, unit: "per second", busbar: median(rates.one) },
       {
-        name: `${what}, no-op, ack, ${count(BUSY)} of ${count(REGISTERED)} tenants in turn`,
+        name: `${what}, ${count(BUSY)} of ${count(REGISTERED)} tenants in turn`,
         unit: "per second",
         busbar: median(rates.many),
         ratio: medianRatio(rates.many, rates.one),
@@ -130,9 +136,10 @@ async function rawRows({ best, bus }: NatsSetup, rounds: number): Promise<Row[]>
 async function throughput(
   open: () => Promise<Bus>,
   rounds: number,
-  bulk: number,
+  parts: (typeof FLOWS)[number],
 ): Promise<Readonly<Record<"one" | "many", readonly number[]>>> {
-  const flow = { name: "", keepResult: false, bulk };
+  const flow = { ...parts, keepResult: false };
+  const { bulk } = flow;
   const [oneBus, manyBus] = [await open(), await open()];
   const one = await TaskPipeline.open(oneBus, { ...flow, tenants: inputs(1) });
   const many = await TaskPipeline.open(manyBus, { ...flow, tenants: inputs(REGISTERED) });

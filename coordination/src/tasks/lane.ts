@@ -21,8 +21,9 @@ export class Lane implements LaneEntry {
   readonly tenant: string;
   /** Its tasks that run in this pool. */
   running = 0;
-  /** Claims that are under way, and how many tasks they may bring. */
+  /** Claims that are under way, how many slots wait for them, and how many tasks they may bring. */
   claims = 0;
+  reserved = 0;
   expected = 0;
   /** How often it was to be looked at, whatever was known of it. */
   looks = 0;
@@ -80,8 +81,22 @@ export class Lane implements LaneEntry {
 
   /** Whether it may have tasks that nobody has claimed. */
   get mayHaveTasks(): boolean {
-    const isTrusted = this.#clock.monotonic() - this.#countedAt < TRUSTED_MS;
-    return !isTrusted || this.#backlog === undefined || this.#backlog > 0;
+    return this.#atMost > 0;
+  }
+
+  /** How many more slots it can use, as far as is known: those of claims under way are not counted. */
+  get room(): number {
+    return this.#atMost - this.reserved;
+  }
+
+  /** For how many tasks to look: one more than are known of, unless that was counted a moment ago. */
+  get #atMost(): number {
+    if (this.#backlog === undefined) return Number.POSITIVE_INFINITY;
+    return this.#isTrusted ? this.#backlog : this.#backlog + 1;
+  }
+
+  get #isTrusted(): boolean {
+    return this.#clock.monotonic() - this.#countedAt < TRUSTED_MS;
   }
 
   /** So many tasks were submitted. */
@@ -102,7 +117,10 @@ export class Lane implements LaneEntry {
     const told = this.#told;
     return (tasks) => {
       if (tasks === max) {
-        if (this.#backlog !== undefined) this.#backlog = Math.max(0, this.#backlog - tasks);
+        if (this.#backlog === undefined) return;
+        // More than it was told of, and long not counted: nobody knows how many there are.
+        const isMore = tasks > this.#backlog && !this.#isTrusted;
+        this.#backlog = isMore ? undefined : Math.max(0, this.#backlog - tasks);
         return;
       }
       // There were no more, but for those that came meanwhile.

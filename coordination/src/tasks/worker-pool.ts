@@ -287,17 +287,26 @@ export class WorkerPool {
 
   #pump(): void {
     if (this.#isPaused || !this.#isOpen) return;
-    const turns = new Map<string, number>();
-    for (let free = this.#concurrency - this.#runs.size - this.#reserved; free > 0; free--) {
+    const turns = new Map<Lane, number>();
+    let free = this.#concurrency - this.#runs.size - this.#reserved;
+    while (free > 0) {
       const name = this.#order.next();
       if (name === undefined) break;
-      turns.set(name, (turns.get(name) ?? 0) + 1);
-    }
-    for (const [name, count] of turns) {
       const lane = this.#lanes.get(name) as Lane;
+      if (lane.room > 0) {
+        turns.set(lane, (turns.get(lane) ?? 0) + 1);
+        lane.reserved += 1;
+        free -= 1;
+      } else {
+        // Enough for the tasks it has: the others need not wait for its claim.
+        this.#order.giveBack(name, 1);
+        this.#order.rest(name);
+      }
+    }
+    for (const [lane, count] of turns) {
       this.#reserved += count;
       lane.claims += 1;
-      if (lane.claims >= MAX_CLAIMS) this.#order.hold(name);
+      if (lane.claims >= MAX_CLAIMS) this.#order.hold(lane.name);
       void this.#fill(lane, count);
     }
   }
@@ -336,6 +345,7 @@ export class WorkerPool {
       this.#wakeLater(lane, FAILED_MS);
     }
     this.#reserved -= slots;
+    lane.reserved -= slots;
     lane.claims -= 1;
     this.#order.giveBack(lane.name, slots - started);
     if (mayGoOn || lane.looks > looks) {

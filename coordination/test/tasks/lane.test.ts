@@ -61,4 +61,23 @@ describe("what a lane knows of its tasks", () => {
     brought(0);
     expect(lane.mayHaveTasks).toBe(true);
   });
+
+  it("says for how many slots it has room: no more than it may have tasks", async () => {
+    expect(lane.room).toBe(Number.POSITIVE_INFINITY);
+    claim(1, 0);
+    expect(lane.room).toBe(0);
+    lane.submitted(3);
+    expect(lane.room).toBe(3);
+    lane.reserved = 2;
+    expect(lane.room).toBe(1);
+    lane.reserved = 0;
+    // Not counted for long: one more than it knows of, which tells whether there are others.
+    await clock.advance(1_000);
+    expect(lane.room).toBe(4);
+    claim(4, 3);
+    expect(lane.room).toBe(0);
+    await clock.advance(1_000);
+    claim(1, 1);
+    expect(lane.room).toBe(Number.POSITIVE_INFINITY);
+  });
 });

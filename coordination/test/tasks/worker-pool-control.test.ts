@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { VirtualClock } from "@busbar/core";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { defineTask, type PoolEvent, stopOnSignal, type TaskObstacle } from "../../src/index.ts";
 import { errorOf, onEachBackend } from "../support/backends.ts";
@@ -71,6 +71,35 @@ await onEachBackend((openOn) => {
       for (let task = 0; task < 20; task++) await run();
       // Of twenty claims two ask for lower priorities first.
       expect(workers.counters.claims - claims).toBeLessThan(30);
+    });
+
+    it("leaves slots to other tenants while a claim for one is under way", async () => {
+      const { bus, tenants, tasks, pool } = await setUpTasks(openOn, cleanups, [
+        { id: "a", name: "a" },
+        { id: "b", name: "b" },
+      ]);
+      const workers = pool(() => undefined, { concurrency: 4 });
+      await workers.start();
+      // It learns by these that there are no others.
+      for (const tenant of ["a", "b"]) await tasks.submit({ ...ofA, tenant });
+      await expect.poll(() => workers.counters.done).toBe(2);
+      const slow = `tasks.q.${tenants.peek("a")?.storageId}`;
+      let answer: () => void = () => undefined;
+      const late = new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      const claim = bus.jobs.claim.bind(bus.jobs);
+      const claiming = vi.spyOn(bus.jobs, "claim").mockImplementation(async (queue, options) => {
+        const jobs = await claim(queue, options);
+        if (queue === slow) await late;
+        return jobs;
+      });
+      await tasks.submit(ofA);
+      await expect.poll(() => claiming.mock.calls.some(([queue]) => queue === slow)).toBe(true);
+      await tasks.submitMany([1, 2, 3].map(() => ({ ...ofA, tenant: "b" })));
+      await expect.poll(() => workers.counters.done).toBe(5);
+      answer();
+      await expect.poll(() => workers.counters.done).toBe(6);
     });
 
     it("runs no more of a type than it may, and others meanwhile", async () => {
