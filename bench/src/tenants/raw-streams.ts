@@ -1,4 +1,5 @@
 import type { JobQueue } from "@busbar/core";
+import { createInbox } from "@nats-io/transport-node";
 import { forEachInFlight, type Slice, timed } from "../measure.ts";
 import { durable, type RawClient, streamLike } from "../nats/raw-client.ts";
 import { busbarNames, checkPayload, PAYLOAD } from "../nats/setup.ts";
@@ -43,17 +44,28 @@ export class RawStreams {
   run(messages: number): Promise<Slice> {
     const { connection, js } = this.#client;
     const all = Array.from({ length: messages }, (_, index) => index);
+    const inbox = createInbox();
+    const waiting: (() => void)[] = [];
+    // What was pulled carries the subject of its stream: it does not say whose request it answers.
+    const answers = connection.subscribe(inbox, {
+      callback: (_error, { data, reply }) => {
+        checkPayload(data);
+        connection.publish(reply as string, "+ACK");
+        waiting.shift()?.();
+      },
+    });
     return timed(messages, async () => {
       await forEachInFlight(all, IN_FLIGHT, async (index) => {
         const stream = index % this.#count;
         await js.publish(`${this.#name}.${stream}`, PAYLOAD);
+        const answered = new Promise<void>((resolve) => waiting.push(resolve));
         const next = `$JS.API.CONSUMER.MSG.NEXT.${this.#name}-${stream}.${CONSUMER}`;
-        const message = await connection.request(next, PULL, { timeout: 10_000 });
-        checkPayload(message.data);
-        connection.publish(message.reply as string, "+ACK");
+        connection.publish(next, PULL, { reply: inbox });
+        await answered;
       });
       // The answer comes behind the acks: the server has all of them.
       await connection.flush();
+      answers.unsubscribe();
     });
   }
 }

@@ -20,6 +20,8 @@ export interface LaneListener {
   freed(name: string): void;
   /** Somebody has cancelled a task of it. */
   cancelled(name: string, id: string): void;
+  /** Live messages came faster than they were read, and some of them are lost. */
+  missed(): void;
   /** The whole queue is paused, or is not any more. */
   paused(isPaused: boolean): void;
   /** The watch has ended by itself: somebody has removed the bucket of the lanes. */
@@ -27,6 +29,8 @@ export interface LaneListener {
 }
 
 const BUCKET = "task-lanes";
+/** Live messages that wait for a busy process: some 100 bytes each. */
+const MAX_BUFFERED = 65_536;
 /** In the place of a lane: no lane has such a name, for they are longer. */
 const PAUSED = "paused";
 
@@ -123,7 +127,9 @@ export class Lanes {
 
   /** Calls `listener`; resolves when it knows all lanes that there are. @returns what ends it */
   async watch(listener: LaneListener): Promise<{ close(): Promise<void> }> {
-    const live = await this.#bus.pubsub.listen(this.#subject("*", "*"));
+    const live = await this.#bus.pubsub.listen(this.#subject("*", "*"), {
+      maxBuffered: MAX_BUFFERED,
+    });
     const watching = this.#bus.kv.watch(BUCKET, { key: `${this.#queue}.*` });
     const watch = await watching.catch(async (error: unknown) => {
       await live.close();
@@ -149,7 +155,12 @@ export class Lanes {
   }
 
   async #hear(live: Listener, listener: LaneListener): Promise<void> {
+    let missed = 0;
     for await (const { subject, payload } of live) {
+      if (live.dropped > missed) {
+        missed = live.dropped;
+        listener.missed();
+      }
       // tasks.<queue>.<what>.<lane>: neither the name of a queue nor that of a lane has a dot.
       const [, , what, name = ""] = subject.split(".");
       const text = toText(payload);

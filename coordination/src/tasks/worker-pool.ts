@@ -155,6 +155,7 @@ export class WorkerPool {
         due: (name, delayMs) => this.#onDue(name, delayMs),
         freed: (name) => this.#onFreed(name),
         cancelled: (name, id) => this.#runs.cancel(name, id),
+        missed: () => this.#onMissed(),
         paused: (isPaused) => this.#onPaused(isPaused),
         failed: (error) => this.#emit({ type: "watchFailed", error }),
       });
@@ -221,6 +222,11 @@ export class WorkerPool {
     const lane = this.#lanes.get(name);
     lane?.hasWork();
     if (lane) this.#wakeLater(lane, delayMs);
+  }
+
+  /** Nobody knows which lanes were told of. */
+  #onMissed(): void {
+    for (const name of this.#lanes.keys()) this.#wake(name);
   }
 
   #onPaused(isPaused: boolean): void {
