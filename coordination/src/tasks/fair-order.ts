@@ -115,6 +115,11 @@ export class FairOrder<Id> {
     }
   }
 
+  /** The lane that had the last turn takes so many more with it. */
+  take(id: Id, turns: number): void {
+    this.giveBack(id, -turns);
+  }
+
   /** Turns that a lane had and could not use are as if it had not had them. */
   giveBack(id: Id, turns: number): void {
     const lane = this.#lanes.get(id);

@@ -27,6 +27,8 @@ import type {
 
 /** Claims of one lane that are under way at a time. */
 const MAX_CLAIMS = 8;
+/** A lane has no more than this part of all slots in one turn: a claim of many costs little more than of one. */
+const SHARES = 8;
 /** How long a lane waits for permits that others hold, if nobody wakes it. */
 const FULL_MS = 250;
 /** How long the pool rests when the server did not answer. */
@@ -295,14 +297,17 @@ export class WorkerPool {
     if (this.#isPaused || !this.#isOpen) return;
     const turns = new Map<Lane, number>();
     let free = this.#concurrency - this.#runs.size - this.#reserved;
+    const most = Math.max(1, Math.floor(this.#concurrency / SHARES));
     while (free > 0) {
       const name = this.#order.next();
       if (name === undefined) break;
       const lane = this.#lanes.get(name) as Lane;
-      if (lane.room > 0) {
-        turns.set(lane, (turns.get(lane) ?? 0) + 1);
-        lane.reserved += 1;
-        free -= 1;
+      const slots = Math.min(most, free, lane.room);
+      if (slots > 0) {
+        this.#order.take(name, slots - 1);
+        turns.set(lane, (turns.get(lane) ?? 0) + slots);
+        lane.reserved += slots;
+        free -= slots;
       } else {
         // Enough for the tasks it has: the others need not wait for its claim.
         this.#order.giveBack(name, 1);

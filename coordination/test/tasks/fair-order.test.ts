@@ -83,6 +83,19 @@ describe("FairOrder", () => {
     expect(counts.get("greedy")).toBe(500);
   });
 
+  it("counts what a lane takes more than its turn", () => {
+    const order = lanes({ a: 1, b: 1 });
+    expect(order.next()).toBe("a");
+    order.take("a", 3);
+    expect(count(order, 4)).toEqual(new Map([["b", 4]]));
+    expect(count(order, 10)).toEqual(
+      new Map([
+        ["a", 5],
+        ["b", 5],
+      ]),
+    );
+  });
+
   it("gives back the turns that a lane could not use", () => {
     const order = lanes({ a: 1, b: 1 });
     count(order, 6);
