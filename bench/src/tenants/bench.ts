@@ -108,28 +108,32 @@ async function throughputRows({ where, open }: Backend, rounds: number): Promise
 async function rawRows({ best, bus }: NatsSetup, rounds: number): Promise<Row[]> {
   const one = await RawStreams.make(best, bus.jobs, { name: "one", count: 1 });
   const many = await RawStreams.make(best, bus.jobs, { name: "many", count: BUSY });
-  const rates = { one: [] as number[], many: [] as number[] };
-  for (let round = -1; round < rounds; round++) {
-    for (const [which, streams] of [
-      ["one", one],
-      ["many", many],
-    ] as const) {
-      const { operations, ms } = await streams.run(RAW_MESSAGES);
-      // The first round warms up.
-      if (round >= 0) rates[which].push((operations * 1_000) / ms);
+  const rows: Row[] = [];
+  for (const bulk of [1, BULK]) {
+    const rates = { one: [] as number[], many: [] as number[] };
+    for (let round = -1; round < rounds; round++) {
+      for (const [which, streams] of [
+        ["one", one],
+        ["many", many],
+      ] as const) {
+        const { operations, ms } = await streams.run(RAW_MESSAGES, bulk);
+        // The first round warms up.
+        if (round >= 0) rates[which].push((operations * 1_000) / ms);
+      }
     }
+    const what = `raw client: publish, pull, ack${bulk === 1 ? "" : ` of ${bulk} at a time`}`;
+    rows.push(
+      { name: `${what}, one stream`, unit: "per second", busbar: median(rates.one) },
+      {
+        name: `${what}, ${count(BUSY)} streams in turn`,
+        unit: "per second",
+        busbar: median(rates.many),
+        ratio: medianRatio(rates.many, rates.one),
+        note: "what the server itself makes of a stream for each tenant; the ratio is to one stream",
+      },
+    );
   }
-  const what = "raw client: publish, pull, ack";
-  return [
-    { name: `${what}, one stream`, unit: "per second", busbar: median(rates.one) },
-    {
-      name: `${what}, ${count(BUSY)} streams in turn`,
-      unit: "per second",
-      busbar: median(rates.many),
-      ratio: medianRatio(rates.many, rates.one),
-      note: "what the server itself makes of a stream for each tenant; the ratio is to one stream",
-    },
-  ];
+  return rows;
 }
 
 /** Tasks a second, round by round. */

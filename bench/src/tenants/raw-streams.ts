@@ -9,7 +9,6 @@ const CONSUMER = "p5";
 const IN_FLIGHT = 256;
 /** Streams that are made at a time. */
 const FEW_IN_FLIGHT = 16;
-const PULL = JSON.stringify({ batch: 1, expires: 5_000_000_000 });
 
 /** What a task asks of the server at least, by the raw client, on streams like those of Busbar's job queues. */
 export class RawStreams {
@@ -40,10 +39,12 @@ export class RawStreams {
     return new RawStreams(client, name, count);
   }
 
-  /** Publishes, pulls and acknowledges so many messages, on the streams in turn. */
-  run(messages: number): Promise<Slice> {
+  /** Publishes, pulls and acknowledges so many messages, on the streams in turn, some of each at a time. */
+  run(messages: number, bulk: number): Promise<Slice> {
     const { connection, js } = this.#client;
-    const all = Array.from({ length: messages }, (_, index) => index);
+    const bulks = Array.from({ length: messages / bulk }, (_, index) => index);
+    const some = Array.from({ length: bulk });
+    const pull = JSON.stringify({ batch: bulk, expires: 5_000_000_000 });
     const inbox = createInbox();
     const waiting: (() => void)[] = [];
     // What was pulled carries the subject of its stream: it does not say whose request it answers.
@@ -55,13 +56,13 @@ export class RawStreams {
       },
     });
     return timed(messages, async () => {
-      await forEachInFlight(all, IN_FLIGHT, async (index) => {
+      await forEachInFlight(bulks, Math.ceil(IN_FLIGHT / bulk), async (index) => {
         const stream = index % this.#count;
-        await js.publish(`${this.#name}.${stream}`, PAYLOAD);
-        const answered = new Promise<void>((resolve) => waiting.push(resolve));
+        await Promise.all(some.map(() => js.publish(`${this.#name}.${stream}`, PAYLOAD)));
+        const answered = some.map(() => new Promise<void>((resolve) => waiting.push(resolve)));
         const next = `$JS.API.CONSUMER.MSG.NEXT.${this.#name}-${stream}.${CONSUMER}`;
-        connection.publish(next, PULL, { reply: inbox });
-        await answered;
+        connection.publish(next, pull, { reply: inbox });
+        await Promise.all(answered);
       });
       // The answer comes behind the acks: the server has all of them.
       await connection.flush();

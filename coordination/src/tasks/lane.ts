@@ -58,6 +58,8 @@ export class Lane implements LaneEntry {
   /** Which of the next tasks are of a lower priority if such wait: the highest priority of each. */
   aged(count: number): number[] {
     const aged: number[] = [];
+    // All that it has, as far as is known: nobody is left behind.
+    if (this.#backlog !== undefined && count >= this.#backlog) return aged;
     let [normal, low] = [this.#sinceNormal, this.#sinceLow];
     for (let place = 0; place < count; place++) {
       normal += 1;

@@ -1,6 +1,7 @@
 import { VirtualClock } from "@busbar/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Lane } from "../../src/tasks/lane.ts";
+import { PRIORITIES } from "../../src/tasks/task-wire.ts";
 
 describe("what a lane knows of its tasks", () => {
   let clock: VirtualClock;
@@ -79,5 +80,14 @@ describe("what a lane knows of its tasks", () => {
     await clock.advance(1_000);
     claim(1, 1);
     expect(lane.room).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it("is why it asks for lower priorities first only where some tasks are left behind", () => {
+    expect(lane.aged(20)).toEqual([PRIORITIES.normal, PRIORITIES.low]);
+    claim(1, 0);
+    lane.submitted(20);
+    expect(lane.aged(20)).toEqual([]);
+    lane.submitted(1);
+    expect(lane.aged(20)).toEqual([PRIORITIES.normal, PRIORITIES.low]);
   });
 });
