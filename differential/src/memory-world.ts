@@ -8,6 +8,7 @@ import {
   type PutOptions,
   VirtualClock,
 } from "@busbar/core";
+import { WINDOW } from "./run.ts";
 import type { Script } from "./script.ts";
 import type { Traits, World } from "./world.ts";
 
@@ -53,18 +54,30 @@ export class MemoryWorld implements World {
     for (const bus of this.#buses) await bus.close({ drainMs: 0 });
   }
 
-  /** The clock, which remembers what fires. */
+  /** The clock, which remembers what fires, or would have if a step of the same tick had come later. */
   #watchedClock(): Clock {
     const { clock, firedAtMs } = this;
+    const { unitMs } = this.#options;
     return {
       now: () => clock.now(),
       monotonic: () => clock.monotonic(),
       sleep: (delayMs, options) => clock.sleep(delayMs, options),
-      setTimer: (callback, delayMs) =>
-        clock.setTimer(() => {
+      setTimer: (callback, delayMs) => {
+        const dueMs = clock.monotonic() + delayMs;
+        const timer = clock.setTimer(() => {
           firedAtMs.push(clock.monotonic());
           callback();
-        }, delayMs),
+        }, delayMs);
+        return {
+          cancel: () => {
+            timer.cancel();
+            const leftMs = dueMs - clock.monotonic();
+            if (leftMs > 0 && leftMs + (clock.monotonic() % unitMs) < WINDOW * unitMs) {
+              firedAtMs.push(dueMs);
+            }
+          },
+        };
+      },
     };
   }
 }

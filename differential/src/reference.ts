@@ -28,8 +28,8 @@ export async function referenceOf(script: Script, options: ReferenceOptions): Pr
   const { clock } = world;
   const entries = await clock.autoAdvance(trace({ world, script, unitMs, traits }));
   await clock.autoAdvance(world.close());
-  // What runs out after the last step is seen by nobody.
-  const lastMs = (entries.at(-1)?.tick ?? 0) * unitMs;
+  // What runs out after the last steps is seen by nobody.
+  const lastMs = ((entries.at(-1)?.tick ?? 0) + WINDOW) * unitMs;
   const isClear = world.firedAtMs
     .filter((atMs) => atMs <= lastMs)
     .every((atMs) => {

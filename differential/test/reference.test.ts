@@ -29,6 +29,20 @@ describe("referenceOf", () => {
     expect((await tell(leaseOf(2))).isClear).toBe(false);
   });
 
+  it("is not clear if a step ends what would run out a little later in the same window", async () => {
+    const endedAt = (ticks: number) =>
+      tell(
+        scriptOf(
+          { op: "enqueue", bus: 0, queue: "q", job: {} },
+          { op: "claim", bus: 0, queue: "q", lease: 2.1 },
+          { op: "wait", ticks },
+          { op: "job", queue: "q", pick: 0, how: "ack" },
+        ),
+      );
+    expect((await endedAt(1)).isClear).toBe(true);
+    expect((await endedAt(2)).isClear).toBe(false);
+  });
+
   it("is clear if what runs out then does so when all is over", async () => {
     const { steps } = leaseOf(20);
     expect((await tell({ seed: 0, steps })).isClear).toBe(true);
