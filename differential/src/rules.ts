@@ -40,11 +40,11 @@ export const RULES: readonly Rule[] = [
   {
     id: "lease-over-and-given-back",
     servers: "all",
-    what: "A job whose lease is over counts as ready before anybody has it, instead of as leased.",
+    what: "A job whose lease is over counts as ready before anybody has it, instead of as leased; one whose attempts are used up counts as leased until the next claim, instead of as dead.",
     why: "A claim was handed it, heard of a higher priority that just came into use, and gave it back for a job of that.",
     contract: "Looking after a queue",
     appliesTo: () => true,
-    explains: (step, expected, actual) => step.op === "stats" && hasMoreReady(expected, actual),
+    explains: (step, expected, actual) => step.op === "stats" && hasGoneBack(expected, actual),
   },
   {
     id: "late-backoff",
@@ -85,15 +85,19 @@ export function explain(
   return RULES.find((rule) => rule.appliesTo(version) && rule.explains(step, expected, actual))?.id;
 }
 
-/** Whether counts differ only in that one of the leased is ready. */
-function hasMoreReady(expected: Outcome, actual: Outcome): boolean {
+/** Whether counts differ only in that one of the leased is ready, or one of the dead still leased. */
+function hasGoneBack(expected: Outcome, actual: Outcome): boolean {
   const [told, here] = [expected, actual].map((outcome) =>
     typeof outcome === "object" && outcome !== null && "leased" in outcome
-      ? (outcome as { readonly ready: number; readonly leased: number })
+      ? (outcome as { readonly ready: number; readonly leased: number; readonly dead: number })
       : undefined,
   );
   if (told === undefined || here === undefined) return false;
-  return isSame({ ...told, ready: told.ready + 1, leased: told.leased - 1 }, { ...here });
+  const { ready, leased, dead } = told;
+  return (
+    isSame({ ...told, ready: ready + 1, leased: leased - 1 }, { ...here }) ||
+    isSame({ ...told, leased: leased + 1, dead: dead - 1 }, { ...here })
+  );
 }
 
 /** Whether a step hands out messages of a subscription that may have a backoff. */

@@ -89,7 +89,7 @@ describe("RULES", () => {
     expect(by("2.15.1", poll([1.45, 0.45]), told(2, 2), told(2))).toBeUndefined();
   });
 
-  it("explain one job that counts as ready instead of leased, and no other counts", () => {
+  it("explain one job that counts as ready instead of leased, or as leased instead of dead, and no other counts", () => {
     const stats: Step = { op: "stats", bus: 0, queue: "q", id: 1 };
     const told = (ready: number, leased: number, dead = 0) => ({
       ready,
@@ -99,6 +99,8 @@ describe("RULES", () => {
       paused: false,
     });
     expect(by("2.15.1", stats, told(0, 2), told(1, 1))).toBe("lease-over-and-given-back");
+    expect(by("2.15.1", stats, told(1, 0, 1), told(1, 1, 0))).toBe("lease-over-and-given-back");
+    expect(by("2.15.1", stats, told(1, 1, 0), told(1, 0, 1))).toBeUndefined();
     expect(by("2.15.1", stats, told(0, 2), told(1, 2))).toBeUndefined();
     expect(by("2.15.1", stats, told(1, 1), told(0, 2))).toBeUndefined();
     expect(by("2.15.1", stats, told(0, 2), told(2, 0))).toBeUndefined();
