@@ -35,7 +35,7 @@ import { Ledger } from "./ledger.ts";
 import type { Live } from "./live.ts";
 import { NatsSubscription, type SubscriptionTools } from "./subscription.ts";
 import { encodeHeaders, field, H } from "./wire/headers.ts";
-import { millis, nanos } from "./wire/jetstream-api.ts";
+import { millis, nanos, type StoredRecord } from "./wire/jetstream-api.ts";
 
 type Wanted = Partial<ConsumerConfig> & { readonly name: string };
 
@@ -316,27 +316,39 @@ export class NatsPubsub implements Pubsub {
     // Newer servers look at the expectation before the message id.
     const first = messageId === undefined ? undefined : await this.#firstOf(messageId, subject);
     if (first) return first;
-    // The server says the current sequence in the text of its error.
-    const said = /sequence: (?<sequence>\d+)/.exec((error as Error).message)?.groups?.["sequence"];
-    const current = Number(said ?? Number.NaN);
-    if (await this.#areReplays(subject, expected, current)) {
-      return send(current).catch((again: unknown) => {
-        throw apiCode(again) === code ? sequenceConflict(subject, expected, current) : again;
-      });
+    const { api } = this.#context;
+    const last = await api.lastByLeader(this.#stream, this.#prefix + subject);
+    const current = last === undefined ? 0 : await this.#lastButReplays(subject, expected, last);
+    if (last === undefined || current !== expected) {
+      throw sequenceConflict(subject, expected, current);
     }
-    throw sequenceConflict(subject, expected, current);
+    return send(last.sequence).catch((again: unknown) => {
+      throw apiCode(again) === code ? sequenceConflict(subject, expected, last.sequence) : again;
+    });
   }
 
-  /** Whether all that is on a subject behind a sequence are replays: those are for one durable alone. */
-  async #areReplays(subject: string, after: number, last: number): Promise<boolean> {
+  /** The last sequence of a subject, not counting replays: those are for one durable alone. */
+  async #lastButReplays(subject: string, expected: number, last: StoredRecord): Promise<number> {
+    if (!isReplay(last)) return last.sequence;
+    const { sequence } = last;
+    // Mostly what was expected is there, and nothing but replays behind it.
+    const near = expected < sequence ? await this.#lastBetween(subject, expected, sequence) : 0;
+    // The server knows no way back from the last one.
+    return (near === 0 ? await this.#lastBetween(subject, 1, sequence) : near) ?? sequence;
+  }
+
+  /** 0 if there is none in [from, before) that is no replay, `undefined` if there are too many to tell. */
+  async #lastBetween(subject: string, from: number, before: number): Promise<number | undefined> {
     const { api } = this.#context;
-    for (let [next, looks] = [after + 1, 0]; next <= last && looks < MAX_REPLAYS; looks++) {
+    let found = 0;
+    for (let [next, looks] = [Math.max(from, 1), 0]; next < before; looks++) {
+      if (looks === MAX_REPLAYS) return undefined;
       const stored = await api.nextByLeader(this.#stream, next, this.#prefix + subject);
-      if (field(stored?.headers, H.replayFor) === undefined) return false;
-      if (stored?.sequence === last) return true;
-      next = (stored?.sequence ?? last) + 1;
+      if (stored === undefined || stored.sequence >= before) break;
+      if (!isReplay(stored)) found = stored.sequence;
+      next = stored.sequence + 1;
     }
-    return false;
+    return found;
   }
 
   /** The message that was stored with an id: asked by a publish that is not stored otherwise. */
@@ -358,6 +370,10 @@ export class NatsPubsub implements Pubsub {
       throw error;
     }
   }
+}
+
+function isReplay({ headers }: StoredRecord): boolean {
+  return field(headers, H.replayFor) !== undefined;
 }
 
 function startPolicy(from: StartFrom): Partial<ConsumerConfig> {

@@ -190,32 +190,23 @@ await onEachServer((binary) => {
       const { bus, kv } = await buckets();
       await kv.put("a", "1");
       const watch = await bus.kv.watch("b");
-      const theirs = await kv.watch();
-      defer(() => theirs.stop());
+      const watched = await kv.watch();
+      defer(() => watched.stop());
+      const theirs = watched[Symbol.asyncIterator]();
       expect((await take(watch, 2)).map(({ type }) => type)).toEqual(["put", "initialDone"]);
-      await kv.put("c", "2");
-      await kv.delete("a");
-      await kv.purge("c");
-      await bus.kv.put("b", "d", "3");
-      await bus.kv.delete("b", "d");
-      const events = await take(watch, 5);
-      expect(events.map((event) => (event.type === "initialDone" ? "" : event.key))).toEqual([
-        "c",
-        "a",
-        "c",
-        "d",
-        "d",
-      ]);
-      expect(events.map(({ type }) => type)).toEqual(["put", "delete", "delete", "put", "delete"]);
-      const seen = await take(theirs, 6);
-      expect(seen.map(({ key, operation }) => `${operation} ${key}`)).toEqual([
-        "PUT a",
-        "PUT c",
-        "DEL a",
-        "PURGE c",
-        "PUT d",
-        "DEL d",
-      ]);
+      expect(await theirs.next()).toMatchObject({ value: { key: "a", operation: "PUT" } });
+      // One at a time: a watch that is behind may miss what is overwritten, as the bucket has no history.
+      for (const [write, key, type, operation] of [
+        [() => kv.put("c", "2"), "c", "put", "PUT"],
+        [() => kv.delete("a"), "a", "delete", "DEL"],
+        [() => kv.purge("c"), "c", "delete", "PURGE"],
+        [() => bus.kv.put("b", "d", "3"), "d", "put", "PUT"],
+        [() => bus.kv.delete("b", "d"), "d", "delete", "DEL"],
+      ] as const) {
+        await write();
+        expect(await take(watch, 1)).toMatchObject([{ type, key }]);
+        expect(await theirs.next()).toMatchObject({ value: { key, operation } });
+      }
     });
 
     it("opens a bucket that the other made, as it is", async () => {

@@ -48,7 +48,7 @@ export function errorView(
     const details: Record<string, Outcome> = {};
     for (const field of STABLE) {
       const value = error.details[field];
-      if (value !== undefined) details[field] = inOrder(withoutTimes(value));
+      if (value !== undefined) details[field] = inOrder(nameable(value, revisionName));
     }
     const { revision, sequence } = error.details;
     const current = code === "CONFLICT" ? (revision ?? sequence) : undefined;
@@ -62,11 +62,12 @@ export function errorView(
   return { error: "other", message: String(error) };
 }
 
-/** The value as plain data; a wall clock's time says nothing. */
-function withoutTimes(value: unknown): Outcome {
-  return JSON.parse(JSON.stringify(value), (name, inner: unknown) =>
-    name === "timeMs" ? "a time" : inner,
-  ) as Outcome;
+/** The value as plain data, sequences by their names; a wall clock's time says nothing. */
+function nameable(value: unknown, revisionName: (revision: number) => string): Outcome {
+  return JSON.parse(JSON.stringify(value), (name, inner: unknown) => {
+    if (name === "timeMs") return "a time";
+    return name === "sequence" && typeof inner === "number" ? revisionName(inner) : inner;
+  }) as Outcome;
 }
 
 /** Lists in details are sets. */

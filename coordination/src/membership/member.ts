@@ -1,4 +1,4 @@
-import { BusError, errorCode, type Timer, type TypedBucket } from "@busbar/core";
+import { BusError, errorCode, newId, type Timer, type TypedBucket } from "@busbar/core";
 import { changeEntry } from "../change-entry.ts";
 import type { ResolvedMembershipOptions } from "./membership-options.ts";
 import { incarnationOf, type NodeInput, type NodeRecord, type NodeSchema } from "./node.ts";
@@ -18,6 +18,7 @@ export class Member {
   readonly #options: ResolvedMembershipOptions;
   readonly #nodes: TypedBucket<NodeSchema>;
   readonly #input: NodeInput;
+  readonly #instance: string;
   readonly #replaced = new AbortController();
   #incarnation = 0;
   #revision = 0;
@@ -34,6 +35,7 @@ export class Member {
     this.#options = options;
     this.#nodes = nodes;
     this.#input = input;
+    this.#instance = newId(options.random);
   }
 
   /** @internal */
@@ -44,7 +46,8 @@ export class Member {
   ): Promise<Member> {
     const member = new Member(options, nodes, input);
     const entry = await changeEntry(nodes, input.id, () => member.#record(0), options);
-    member.#began(entry?.revision ?? 0);
+    member.#revision = entry?.revision ?? 0;
+    member.#incarnation = member.#revision;
     member.#beatLater();
     return member;
   }
@@ -66,7 +69,9 @@ export class Member {
     this.#timer?.cancel();
     await this.#options.election?.resign();
     await this.#call;
-    const options = { expectedRevision: this.#revision };
+    const entry = await this.#nodes.get(this.id);
+    if (entry?.value.instance !== this.#instance) return;
+    const options = { expectedRevision: entry.revision };
     await this.#nodes.delete(this.id, options).catch((error: unknown) => {
       // Somebody else has removed it, or has its place.
       if (errorCode(error) !== "CONFLICT") throw error;
@@ -103,33 +108,24 @@ export class Member {
 
   async #write(): Promise<void> {
     if (this.#isOver) return;
-    let hasBegunAnew = false;
     const entry = await changeEntry(
       this.#nodes,
       this.id,
       (current) => {
-        hasBegunAnew = current === undefined;
         if (current === undefined) return this.#record(0);
-        const incarnation = incarnationOf(current.value, current.revision);
-        if (incarnation !== this.#incarnation) return undefined;
-        return this.#record(incarnation);
+        // Of another one: nothing is to be written.
+        if (current.value.instance !== this.#instance) return undefined;
+        return this.#record(incarnationOf(current.value, current.revision));
       },
       this.#options,
     );
-    if (entry === undefined) return;
-    if (hasBegunAnew) {
-      this.#began(entry.revision);
-      await this.#options.election?.resign();
-    } else if (incarnationOf(entry.value, entry.revision) === this.#incarnation) {
-      this.#revision = entry.revision;
-    } else {
-      this.#replace();
-    }
-  }
-
-  #began(revision: number): void {
-    this.#incarnation = revision;
-    this.#revision = revision;
+    if (entry?.value.instance !== this.#instance) return this.#replace();
+    const incarnation = incarnationOf(entry.value, entry.revision);
+    this.#revision = entry.revision;
+    if (incarnation === this.#incarnation) return;
+    // It had been removed: by this write, or by one whose answer was lost, it has begun anew.
+    this.#incarnation = incarnation;
+    await this.#options.election?.resign();
   }
 
   #replace(): void {
@@ -141,6 +137,12 @@ export class Member {
 
   #record(incarnation: number): NodeRecord {
     const { address, region, metadata = {} } = this.#input;
-    return { incarnation, address, ...(region !== undefined && { region }), metadata };
+    return {
+      incarnation,
+      instance: this.#instance,
+      address,
+      ...(region !== undefined && { region }),
+      metadata,
+    };
   }
 }

@@ -213,9 +213,10 @@ export class Membership implements AsyncDisposable {
       return;
     }
     const { value, createdAtMs: lastHeartbeatAtMs } = event;
+    const { address, region, metadata } = value;
     const incarnation = incarnationOf(value, revision);
     const status = before?.node.incarnation === incarnation ? before.node.status : "healthy";
-    const node = { ...value, id, incarnation, status, lastHeartbeatAtMs };
+    const node = { id, address, region, metadata, incarnation, status, lastHeartbeatAtMs };
     this.#known.set(id, { node, revision, heardMs: this.#options.clock.monotonic() });
     if (before?.node.incarnation !== incarnation) this.#tell({ type: "joined", node });
     this.#judge(id);

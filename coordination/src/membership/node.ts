@@ -45,10 +45,13 @@ export interface NodeRecord extends Omit<NodeInput, "id"> {
   readonly metadata: Readonly<Record<string, string>>;
   /** Revision of the first record of this life; 0 in that record itself. */
   readonly incarnation: number;
+  /** Random, of the process that joined: it knows its own record by it, also one whose answer was lost. */
+  readonly instance: string;
 }
 
 const schema: z.ZodType<NodeRecord, unknown> = z.strictObject({
   incarnation: z.int().min(0),
+  instance: z.string().min(1).max(64),
   address: z.string().min(1).max(1_024),
   region: z.string().min(1).max(64).optional(),
   metadata: z.record(z.string(), z.string()),

@@ -1,4 +1,11 @@
-import { type Bus, type KvEvent, type KvWatch, openBus, VirtualClock } from "@busbar/core";
+import {
+  type Bus,
+  BusError,
+  type KvEvent,
+  type KvWatch,
+  openBus,
+  VirtualClock,
+} from "@busbar/core";
 import { afterEach, describe, expect, it } from "vitest";
 import {
   LeaderElection,
@@ -120,6 +127,45 @@ await onEachBackend((openOn) => {
       await Promise.all([first.close(), second.close()]);
     });
 
+    it("that comes back knows itself, also where the answer to its writing was lost", async () => {
+      const namespace = newNamespace();
+      const [bus, other] = [await openOn(namespace), await open(namespace)];
+      let isLosing = false;
+      const kv = new Proxy(bus.kv, {
+        get(target, name) {
+          const found = Reflect.get(target, name, target) as unknown;
+          if (typeof found !== "function") return found;
+          if (name !== "cas" && name !== "create") return found.bind(target) as unknown;
+          return async (...parameters: unknown[]) => {
+            const revision = (await found.apply(target, parameters)) as number;
+            if (isLosing)
+              throw new BusError("TIMEOUT", "lost", { details: { outcome: "unknown" } });
+            return revision;
+          };
+        },
+      });
+      const members = await Membership.open(
+        new Proxy(bus, { get: (target, name) => (name === "kv" ? kv : Reflect.get(target, name)) }),
+        { heartbeatMs: 50 },
+      );
+      const member = await members.join({ id: "n1", address });
+      const { incarnation } = member;
+      isLosing = true;
+      await other.remove("n1");
+      await expect.poll(() => other.node("n1")?.incarnation ?? 0).toBeGreaterThan(incarnation);
+      const seenMs = other.node("n1")?.lastHeartbeatAtMs ?? 0;
+      await expect.poll(() => other.node("n1")?.lastHeartbeatAtMs).toBeGreaterThan(seenMs);
+      isLosing = false;
+      await expect.poll(() => member.incarnation).toBe(other.node("n1")?.incarnation);
+      expect(member.replaced.aborted).toBe(false);
+      isLosing = true;
+      const laterMs = other.node("n1")?.lastHeartbeatAtMs ?? 0;
+      await expect.poll(() => other.node("n1")?.lastHeartbeatAtMs).toBeGreaterThan(laterMs);
+      await member.leave();
+      await expect.poll(() => other.node("n1")).toBeUndefined();
+      await Promise.all([members.close(), other.close()]);
+    });
+
     it("S32: that leaves while it leads frees the leadership at once", async () => {
       const namespace = newNamespace();
       const [one, two] = [await openOn(namespace), await openOn(namespace)];
@@ -149,7 +195,7 @@ describe("silence", () => {
     bus = await openBus({ backend: "memory", clock });
     const { kv } = bus;
     const beat = async (id: string): Promise<void> => {
-      const record = { incarnation: 1, address, metadata: {} };
+      const record = { incarnation: 1, instance: "i", address, metadata: {} };
       await kv.put("members", id, JSON.stringify(record));
       await clock.advance(0);
     };

@@ -100,11 +100,15 @@ export async function poll(run: Run, step: StepOf<"poll">): Promise<Outcome> {
   // Which of several come first is not promised once some were delivered before.
   const isOpen = run.openMessages(durable).size > 0;
   let subscription: Subscription | undefined;
-  const opened = await outcomeOf(async () => {
-    const { maxInFlight: _, ...unlimited } = step.options;
-    const options = subscribeOptions(run, isOpen ? unlimited : step.options, durable);
-    subscription = await run.bus(step.bus).pubsub.subscribe(subject, options);
-  });
+  const opened = await outcomeOf(
+    async () => {
+      const { maxInFlight: _, ...unlimited } = step.options;
+      const options = subscribeOptions(run, isOpen ? unlimited : step.options, durable);
+      subscription = await run.bus(step.bus).pubsub.subscribe(subject, options);
+    },
+    undefined,
+    (sequence) => run.facts.sequenceName(sequence),
+  );
   if (subscription === undefined) return opened;
   const limit = isOpen ? undefined : max;
   const reader = new Reader<Message>(subscription, limit);
@@ -133,6 +137,7 @@ export async function subscribe(run: Run, step: StepOf<"subscribe">): Promise<Ou
           run.readers.set(`${name}#${member}`, new Reader<Message>(subscription));
           return "ok";
         },
+        (sequence) => run.facts.sequenceName(sequence),
       ),
     );
   }

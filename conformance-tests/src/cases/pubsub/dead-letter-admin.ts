@@ -271,11 +271,11 @@ export const deadLetterAdminCases: readonly ConformanceCase[] = [
       const letters = await giveUp(context, "d", numbered(2));
       const { sequence } = await pubsub.publish("d", "last");
       for (const { id } of letters) await pubsub.deadLetters.replay("d", id);
-      await checkCode(
-        pubsub.publish("d", "too late", { expectedLastSequence: sequence - 1 }),
-        "CONFLICT",
-        "a publish that expects an older one",
-      );
+      for (const expected of [0, sequence - 1, sequence + 1_000]) {
+        const late = pubsub.publish("d", "too late", { expectedLastSequence: expected });
+        const error = await checkCode(late, "CONFLICT", `a publish that expects ${expected}`);
+        checkEqual(error.details["sequence"], sequence, "the sequence that the error names");
+      }
       const next = await pubsub.publish("d", "next", { expectedLastSequence: sequence });
       check(next.sequence > sequence, "the next one is stored");
       await checkCode(
