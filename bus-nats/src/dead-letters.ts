@@ -132,7 +132,7 @@ export class NatsDeadLetters implements DeadLetters {
     const stored = await this.#find(owner, id);
     if (!stored) return false;
     await this.#removeOriginal(owner, Number(id));
-    return this.#context.api.deleteMessage(this.#context.names.deadStream, stored.sequence);
+    return this.#context.api.deleteMessage(this.#context.names.deadStream, stored.sequence, true);
   }
 
   async purge(owner: string): Promise<number> {

@@ -1,9 +1,9 @@
 import { DEFAULT_MAX_ATTEMPTS } from "@busbar/core/adapter";
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
+import { confirmedSettle } from "./confirmed-settle.ts";
 import { type NatsDeadLetters, REPLAY_ID } from "./dead-letters.ts";
 import type { HeldJobs } from "./held-jobs.ts";
 import type { Ledger, StoredLedgerEntry } from "./ledger.ts";
-import { confirmedSettle } from "./confirmed-settle.ts";
 import type { Link } from "./link.ts";
 import { priorityOfSubject } from "./queue-state.ts";
 import { ACK, type DeliveryInfo, nakAfter, parseAckSubject } from "./wire/ack-subject.ts";

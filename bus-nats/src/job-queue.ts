@@ -160,7 +160,7 @@ export class NatsJobQueue implements JobQueue, Owned {
       if (!stored || isFiller(stored.headers)) return false;
       await storeFiller(this.#context, this.#ledger, state, stored);
     }
-    const removed = await api.deleteMessage(state.stream, sequence);
+    const removed = await api.deleteMessage(state.stream, sequence, true);
     const [entry, dead] = await Promise.all([
       this.#ledger.read("job", queue, sequence),
       this.deadLetters.get(queue, id),

@@ -3,6 +3,7 @@ import { type Bus, type BusStatus, type KvEvent, toText } from "@busbar/core";
 import { type NatsServer, type NatsServerBinary, startNatsServer } from "@busbar/scripts";
 import { describe, expect, it } from "vitest";
 import { defer, newNamespace, open } from "./support/buses.ts";
+import { openProxy } from "./support/proxy.ts";
 import { onEachServer } from "./support/servers.ts";
 import { codeOf, errorOf, takeOne, until } from "./support/streams.ts";
 
@@ -108,6 +109,40 @@ await onEachServer((binary) => {
     expect(performance.now() - from).toBeLessThan(1_000);
     const none = bus.rpc.requestMany("silent", "v", { timeoutMs: 300 });
     expect(await errorOf(takeOne(none))).toMatchObject({ details: { outcome: "notSent" } });
+  }, 30_000);
+
+  it("does not take for absent what was removed by a call whose answer was lost", async () => {
+    const server = await start(binary);
+    const proxy = await openProxy(server.port);
+    defer(() => proxy.close());
+    const namespace = newNamespace();
+    const near = await open(server.url, { namespace });
+    const far = await open(proxy.url, { namespace, reconnectWaitMs: 10 });
+    await near.jobs.enqueue("q", { payload: "dead", maxAttempts: 1 });
+    for (const job of await near.jobs.claim("q", { workerId: "w", max: 1 })) await job.nak();
+    await until(async () => (await near.jobs.deadLetters.count("q")) === 1);
+    const [letter] = (await near.jobs.deadLetters.list("q")).entries;
+    const { id } = await near.jobs.enqueue("q", { payload: "job" });
+    expect(await far.jobs.get("q", id)).toBeDefined();
+    for (const [stream, remove, isThere] of [
+      ["JOB_q", () => far.jobs.remove("q", id), () => near.jobs.get("q", id)],
+      [
+        "DEAD",
+        () => far.jobs.deadLetters.discard("q", letter?.id ?? ""),
+        () => near.jobs.deadLetters.get("q", letter?.id ?? ""),
+      ],
+    ] as const) {
+      proxy.muteAfter(`STREAM.MSG.DELETE.BUSBAR_${namespace}_${stream}`);
+      const removing = errorOf(remove());
+      await until(async () => (await isThere()) === undefined);
+      proxy.cut();
+      proxy.mend();
+      expect(await removing).toMatchObject({
+        code: "DISCONNECTED",
+        details: { outcome: "unknown" },
+      });
+      expect(await remove()).toBe(false);
+    }
   }, 30_000);
 
   it("watches without a gap over kill -9 and restart, in the order of revisions", async () => {

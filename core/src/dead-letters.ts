@@ -58,7 +58,11 @@ export interface DeadLetters {
    * @returns false if it is not there.
    */
   replay(owner: string, id: string): Promise<boolean>;
-  /** Removes it for good. @returns false if it is not there. */
+  /**
+   * Removes it for good.
+   * @returns false if it is not there.
+   * @throws BusError `DISCONNECTED`, `TIMEOUT`: whether it was removed is not known if the answer is lost
+   */
   discard(owner: string, id: string): Promise<boolean>;
   /** Removes all of an owner's. @returns how many. */
   purge(owner: string): Promise<number>;

@@ -195,6 +195,7 @@ export interface JobQueue {
    * Takes a job out of the queue for good, also a leased one: what its worker does later has no
    * effect. Its dedup key stays remembered. Resolves with false if {@link JobQueue.get} would not
    * find it; of several calls at a time one resolves with true.
+   * @throws BusError `DISCONNECTED`, `TIMEOUT`: whether it was removed is not known if the answer is lost
    */
   remove(queue: string, id: string): Promise<boolean>;
   /** Counts. */

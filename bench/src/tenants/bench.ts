@@ -140,10 +140,9 @@ async function rawRows({ best, bus }: NatsSetup, rounds: number): Promise<Row[]>
 async function throughput(
   open: () => Promise<Bus>,
   rounds: number,
-  parts: (typeof FLOWS)[number],
+  { bulk, ...named }: (typeof FLOWS)[number],
 ): Promise<Readonly<Record<"one" | "many", readonly number[]>>> {
-  const flow = { ...parts, keepResult: false };
-  const { bulk } = flow;
+  const flow = { ...named, bulk, keepResult: false };
   const [oneBus, manyBus] = [await open(), await open()];
   const one = await TaskPipeline.open(oneBus, { ...flow, tenants: inputs(1) });
   const many = await TaskPipeline.open(manyBus, { ...flow, tenants: inputs(REGISTERED) });

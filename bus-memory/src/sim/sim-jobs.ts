@@ -96,7 +96,8 @@ export class SimJobQueue implements JobQueue {
 
   remove(queue: string, id: string): Promise<boolean> {
     return this.#link.request(
-      this.#call("remove", queue, { id }),
+      // Whoever asks again may find what he has done himself.
+      { ...this.#call("remove", queue, { id }), again: undefined },
       () => this.#inner.remove(queue, id),
       (removed) => ({ removed }),
     );

@@ -67,6 +67,17 @@ describe("a call that is under way when the connection breaks", () => {
     world.mend("p");
   }
 
+  it("is not told that nothing is there when it has removed that itself", async () => {
+    await play(async (world) => {
+      const { bus } = world.process("p");
+      const { id } = await bus.jobs.enqueue("q", { payload: "x" });
+      const removing = bus.jobs.remove("q", id);
+      await broken(world, 15);
+      await expect(removing).rejects.toMatchObject({ code: "TIMEOUT" });
+      expect(await bus.jobs.remove("q", id)).toBe(false);
+    }, SLOW);
+  });
+
   it("is lost before it has arrived: nobody knows, so it rejects with TIMEOUT", async () => {
     await play(async (world) => {
       const { bus } = world.process("p");

@@ -195,12 +195,16 @@ export class JetStreamApi {
     await this.call<object>(`STREAM.PURGE.${stream}`, body, `purge of ${stream}`);
   }
 
-  /** Removes one message. @returns false if it was not there. */
-  async deleteMessage(stream: string, sequence: number): Promise<boolean> {
+  /**
+   * Removes one message. @returns false if it was not there: with `once` only where that is sure, as
+   * whoever asks again may find what he has done himself.
+   */
+  async deleteMessage(stream: string, sequence: number, once = false): Promise<boolean> {
     const done = this.call<{ success: boolean }>(
       `STREAM.MSG.DELETE.${stream}`,
       { seq: sequence, no_erase: true },
       `message ${sequence} of ${stream}`,
+      !once,
     );
     // Servers answer "no message found" with 10037 or, for older sequences, a generic 10057.
     return (

@@ -8,6 +8,8 @@ export interface Proxy {
   cut(): void;
   /** Takes connections again. */
   mend(): void;
+  /** Nothing comes back to a client any more once it has sent something with this text. */
+  muteAfter(text: string): void;
   close(): Promise<void>;
 }
 
@@ -15,12 +17,16 @@ export interface Proxy {
 export async function openProxy(port: number): Promise<Proxy> {
   const sockets = new Set<Socket>();
   let isCut = false;
+  let last: string | undefined;
   const server = createServer((client) => {
     if (isCut) {
       client.destroy();
       return;
     }
     const upstream = connect(port, "127.0.0.1");
+    client.on("data", (chunk: Buffer) => {
+      if (last !== undefined && chunk.includes(last)) upstream.unpipe(client);
+    });
     for (const [socket, other] of [
       [client, upstream],
       [upstream, client],
@@ -45,6 +51,10 @@ export async function openProxy(port: number): Promise<Proxy> {
     cut,
     mend: () => {
       isCut = false;
+      last = undefined;
+    },
+    muteAfter: (text) => {
+      last = text;
     },
     close: async () => {
       cut();

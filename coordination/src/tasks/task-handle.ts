@@ -172,7 +172,7 @@ export class TaskHandle<Value = JsonValue> {
    * Ends it, wherever it is: it is not begun any more, and where it runs its signal aborts, at once or, if
    * the message is lost, with the next heartbeat of its lease. What its handler returns then is not taken.
    * @returns false if it had ended
-   * @throws BusError `NOT_FOUND`
+   * @throws BusError `NOT_FOUND`; `DISCONNECTED`, `TIMEOUT`: whether it was cancelled is not known
    */
   async cancel(reason = "cancelled"): Promise<boolean> {
     const { bus, queue, lanes, records, signals, clock } = this.#parts;

@@ -83,11 +83,11 @@ async function play(seed: number): Promise<Watchdog> {
 }
 
 describe("permits under faults", () => {
+  const seeds = faultSeeds(15);
   it("are never more than the limit, and are to be had again after healing", {
-    timeout: 60_000,
+    timeout: 60_000 + seeds.length * 2_000,
   }, async () => {
     let taken = 0;
-    const seeds = faultSeeds(15);
     for (const seed of seeds) {
       const dog = await play(seed);
       expect(dog.violations, `seed ${seed}`).toEqual([]);

@@ -99,10 +99,12 @@ async function play(seed: number): Promise<Played> {
 }
 
 describe("schedules under faults", () => {
-  it("submit every tick, and none twice", { timeout: 60_000 }, async () => {
+  const seeds = faultSeeds(20);
+  it("submit every tick, and none twice", {
+    timeout: 60_000 + seeds.length * 2_000,
+  }, async () => {
     const expected = IDS.flatMap((id) => Array.from({ length: TICKS }, (_none, n) => `${id} ${n}`));
     let repeated = 0;
-    const seeds = faultSeeds(20);
     for (const seed of seeds) {
       const { counts, attempts } = await play(seed);
       repeated += attempts - counts.size;
