@@ -75,7 +75,9 @@ export class Values {
       if (record === undefined || record.sequence > last.sequence) break;
       sequence = record.sequence;
       const stored = this.#withEnd(name, bucket, fromRecord(key, record));
-      const isTrace = isRemoval(stored.headers) && !this.#isOutlived(bucket, stored.createdAtMs);
+      // The bucket's own TTL is for the trace of a removed value too.
+      const traceEnd = endOf(stored.createdAtMs, undefined, bucket.ttlMs);
+      const isTrace = isRemoval(stored.headers) && !this.#isOver(name, bucket, traceEnd);
       if (!stored.over || isTrace) values.push(stored);
     }
     return values;
@@ -103,17 +105,17 @@ export class Values {
     const { headers, createdAtMs } = stored;
     if (isRemoval(headers)) return { ...stored, over: true };
     const end = endOf(createdAtMs, headers, bucket.ttlMs);
-    if (end === Number.POSITIVE_INFINITY) return { ...stored, over: false };
+    return { ...stored, over: this.#isOver(name, bucket, end) };
+  }
+
+  /** Whether a time of a bucket's server is over. */
+  #isOver(name: string, bucket: Bucket, end: number): boolean {
+    if (end === Number.POSITIVE_INFINITY) return false;
     this.#buckets.refreshTime(bucket);
     const over = end <= bucket.time.atLeastMs;
     // A bucket that was made anew may have another TTL: its values are judged by what it is now.
     if (over && bucket.ttlMs > 0 && end > bucket.knownMs) throw bucketGone(name);
-    return { ...stored, over };
-  }
-
-  /** Whether the bucket's own TTL is over: for the trace of a removed value too. */
-  #isOutlived({ ttlMs, time }: Bucket, createdAtMs: number): boolean {
-    return ttlMs > 0 && createdAtMs + ttlMs <= time.atLeastMs;
+    return over;
   }
 
   /**

@@ -247,10 +247,13 @@ export const bucketCases: readonly ConformanceCase[] = [
       // Both know the bucket as it was.
       for (const one of [bus, other]) await one.kv.put(BUCKET, "key", "old");
       await other.kv.deleteBucket(BUCKET);
-      await other.kv.ensureBucket(BUCKET, { history: 2 });
-      await other.kv.put(BUCKET, "key", "new");
+      await other.kv.ensureBucket(BUCKET);
+      for (const key of ["key", "removed"]) await other.kv.put(BUCKET, key, "new");
+      await other.kv.delete(BUCKET, "removed");
       await clock.sleep(200 + lateness(context));
       for (const one of [bus, other]) {
+        const removed = await one.kv.history(BUCKET, "removed");
+        checkEqual(removed.at(-1)?.type, "delete", "the last of a removed key");
         checkEqual(await textAt(one, "key"), "new", "the value");
         checkEqual((await one.kv.keys(BUCKET)).keys, ["key"], "the keys");
         checkEqual((await one.kv.history(BUCKET, "key")).length, 1, "its past");
