@@ -174,13 +174,13 @@ export class Link {
   }
 
   /** Asks the server. `facts` turns the result into facts for the trace. */
-  async request<T>(
+  request<T>(
     call: Call,
     run: () => Promise<T>,
     facts?: (value: T) => Readonly<Record<string, unknown>>,
   ): Promise<T> {
-    this.checkOpen(call.settles ?? false);
     return new Promise<T>((resolve, reject) => {
+      this.checkOpen(call.settles ?? false);
       const work = { run, ends: { resolve, reject, facts } };
       new PendingCall(this, this.#parts, call, work).start();
     });

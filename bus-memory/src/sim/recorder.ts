@@ -63,15 +63,18 @@ export class Recorder {
 
   /** A process begins an operation. @returns its number */
   call(process: string, { op, about, data = NO_FACTS }: Call): number {
-    this.#calls += 1;
-    this.#emit({ type: "call", process, op, about, call: this.#calls, data });
-    return this.#calls;
+    const call = ++this.#calls;
+    if (this.#happened(call, process, op, about)) {
+      this.#show({ type: "call", process, op, about, call, data });
+    }
+    return call;
   }
 
   /** It has its result. */
   done<T>(process: string, { op, about }: Call, { number, value, facts }: Outcome<T>): void {
-    const data = this.isWatched && facts !== undefined ? facts(value) : NO_FACTS;
-    this.#emit({ type: "result", process, op, about, call: number, data });
+    if (!this.#happened(number, process, op, about)) return;
+    const data = facts === undefined ? NO_FACTS : facts(value);
+    this.#show({ type: "result", process, op, about, call: number, data });
   }
 
   /** It failed. */
@@ -81,49 +84,51 @@ export class Recorder {
     failure: { readonly number: number; readonly error: unknown },
   ): void {
     const { number, error } = failure;
+    if (!this.#happened(number, process, op, about)) return;
     const { code, details } = isBusError(error) ? error : { code: undefined, details: undefined };
     // Whether it may have been done all the same, and what a conflict was with.
     const { outcome, revision } = details ?? {};
     const data = { code, outcome, revision };
-    this.#emit({ type: "error", process, op, about, call: number, data });
+    this.#show({ type: "error", process, op, about, call: number, data });
   }
 
   /** Something reached a process. */
   delivered(process: string, op: string, about: string, facts: () => TraceEvent["data"]): void {
     this.#deliveries += 1;
-    const data = this.isWatched ? facts() : NO_FACTS;
-    this.#emit({ type: "deliver", process, op, about, call: 0, data });
+    if (!this.#happened(0, process, op, about)) return;
+    this.#show({ type: "deliver", process, op, about, call: 0, data: facts() });
   }
 
   /** A fault happens. */
   fault(process: string, op: string, data: TraceEvent["data"]): void {
     this.#faults[op] = (this.#faults[op] ?? 0) + 1;
-    this.#emit({ type: "fault", process, op, about: "", call: 0, data });
+    if (!this.#happened(0, process, op, "")) return;
+    this.#show({ type: "fault", process, op, about: "", call: 0, data });
   }
 
   /** Something else. */
   note(process: string, op: string, data: TraceEvent["data"] = NO_FACTS): void {
-    this.#emit({ type: "note", process, op, about: "", call: 0, data });
+    if (!this.#happened(0, process, op, "")) return;
+    this.#show({ type: "note", process, op, about: "", call: 0, data });
   }
 
-  #emit(event: Omit<TraceEvent, "atMs">): void {
-    const { draws, watchers } = this.#parts;
+  /** Counts it. @returns whether anybody looks: most runs make no object of what happens */
+  #happened(call: number, process: string, op: string, about: string): boolean {
+    const { draws, maxEventsAtOnce, circles } = this.#parts;
     const atMs = this.nowMs;
     draws.mix(atMs);
-    draws.mix(event.call);
-    this.#countAt(atMs, event);
-    if (watchers.length === 0) return;
-    const full = { atMs, ...event };
-    for (const watch of watchers) watch(full);
-  }
-
-  #countAt(atMs: number, { process, op, about }: Omit<TraceEvent, "atMs">): void {
+    draws.mix(call);
     if (atMs !== this.#lastMs) {
       this.#lastMs = atMs;
       this.#atOnce = 0;
     }
     this.#atOnce += 1;
-    if (this.#atOnce !== this.#parts.maxEventsAtOnce + 1) return;
-    this.#parts.circles(`${process}: ${op} ${about}`);
+    if (this.#atOnce === maxEventsAtOnce + 1) circles(`${process}: ${op} ${about}`);
+    return this.isWatched;
+  }
+
+  #show(event: Omit<TraceEvent, "atMs">): void {
+    const full = { atMs: this.nowMs, ...event };
+    for (const watch of this.#parts.watchers) watch(full);
   }
 }

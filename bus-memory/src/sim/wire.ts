@@ -23,6 +23,9 @@ export interface Leg {
 /** Faults by which something is lost. */
 export type DropFault = "dropRequest" | "dropReply" | "dropSettle" | "dropDelivery";
 
+/** Of its streams of randomness: made once, as every way draws. */
+type Labels = Readonly<Record<"out" | "back" | "reorder" | "duplicate" | DropFault, string>>;
+
 /** What arrives at one moment. */
 interface Packet {
   readonly atMs: number;
@@ -39,6 +42,7 @@ interface Packet {
  */
 export class Wire {
   readonly #parts: WireParts;
+  readonly #labels: Labels;
   readonly #reasons = new Set<string>();
   readonly #watchers = new Set<(isUp: boolean) => void>();
   readonly #packets: Record<"out" | "back", Packet | undefined> = {
@@ -53,6 +57,7 @@ export class Wire {
 
   constructor(parts: WireParts) {
     this.#parts = parts;
+    this.#labels = labelsOf(parts.name);
   }
 
   /** Whether it is down. */
@@ -109,14 +114,14 @@ export class Wire {
   /** Whether a fault happens now; it is written down. */
   chance(fault: "duplicate" | DropFault): boolean {
     const { draws, faults, name, recorder } = this.#parts;
-    if (!draws.chance(`${name}/${fault}`, faults[fault])) return false;
+    if (!draws.chance(this.#labels[fault], faults[fault])) return false;
     recorder.fault(name, fault, {});
     return true;
   }
 
   /** One way: arrives after its time, or is lost. */
   travel(direction: "out" | "back", leg: Leg, drop: DropFault | undefined): void {
-    const { draws, faults, name, world } = this.#parts;
+    const { draws, faults, world } = this.#parts;
     if (this.isDown || (drop !== undefined && this.chance(drop))) {
       leg.lost();
       return;
@@ -127,9 +132,9 @@ export class Wire {
       return;
     }
     const nowMs = world.monotonic();
-    let atMs = nowMs + draws.between(`${name}/${direction}`, minMs, maxMs);
+    let atMs = nowMs + draws.between(this.#labels[direction], minMs, maxMs);
     const lastMs = direction === "out" ? this.#lastOutMs : this.#lastBackMs;
-    if (atMs < lastMs && !draws.chance(`${name}/reorder`, faults.reorder)) atMs = lastMs;
+    if (atMs < lastMs && !draws.chance(this.#labels.reorder, faults.reorder)) atMs = lastMs;
     if (direction === "out") this.#lastOutMs = Math.max(atMs, lastMs);
     else this.#lastBackMs = Math.max(atMs, lastMs);
     this.#pack(direction, leg, atMs);
@@ -154,4 +159,17 @@ export class Wire {
       }
     }, atMs - world.monotonic());
   }
+}
+
+function labelsOf(name: string): Labels {
+  return {
+    out: `${name}/out`,
+    back: `${name}/back`,
+    reorder: `${name}/reorder`,
+    duplicate: `${name}/duplicate`,
+    dropRequest: `${name}/dropRequest`,
+    dropReply: `${name}/dropReply`,
+    dropSettle: `${name}/dropSettle`,
+    dropDelivery: `${name}/dropDelivery`,
+  };
 }
