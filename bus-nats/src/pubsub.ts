@@ -319,11 +319,10 @@ export class NatsPubsub implements Pubsub {
     const { api } = this.#context;
     const last = await api.lastByLeader(this.#stream, this.#prefix + subject);
     const current = last === undefined ? 0 : await this.#lastButReplays(subject, expected, last);
-    if (last === undefined || current !== expected) {
-      throw sequenceConflict(subject, expected, current);
-    }
-    return send(last.sequence).catch((again: unknown) => {
-      throw apiCode(again) === code ? sequenceConflict(subject, expected, last.sequence) : again;
+    if (current !== expected) throw sequenceConflict(subject, expected, current);
+    const { sequence = 0 } = last ?? {};
+    return send(sequence).catch((again: unknown) => {
+      throw apiCode(again) === code ? sequenceConflict(subject, expected, sequence) : again;
     });
   }
 
