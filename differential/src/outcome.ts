@@ -48,7 +48,7 @@ export function errorView(
     const details: Record<string, Outcome> = {};
     for (const field of STABLE) {
       const value = error.details[field];
-      if (value !== undefined) details[field] = inOrder(nameable(value, revisionName));
+      if (value !== undefined) details[field] = inOrder(plainView(value, revisionName));
     }
     const { revision, sequence } = error.details;
     const current = code === "CONFLICT" ? (revision ?? sequence) : undefined;
@@ -63,7 +63,7 @@ export function errorView(
 }
 
 /** The value as plain data, sequences by their names; a wall clock's time says nothing. */
-function nameable(value: unknown, revisionName: (revision: number) => string): Outcome {
+function plainView(value: unknown, revisionName: (revision: number) => string): Outcome {
   return JSON.parse(JSON.stringify(value), (name, inner: unknown) => {
     if (name === "timeMs") return "a time";
     return name === "sequence" && typeof inner === "number" ? revisionName(inner) : inner;

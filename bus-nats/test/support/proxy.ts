@@ -17,7 +17,7 @@ export interface Proxy {
 export async function openProxy(port: number): Promise<Proxy> {
   const sockets = new Set<Socket>();
   let isCut = false;
-  let last: string | undefined;
+  let mutedBy: string | undefined;
   const server = createServer((client) => {
     if (isCut) {
       client.destroy();
@@ -25,7 +25,7 @@ export async function openProxy(port: number): Promise<Proxy> {
     }
     const upstream = connect(port, "127.0.0.1");
     client.on("data", (chunk: Buffer) => {
-      if (last !== undefined && chunk.includes(last)) upstream.unpipe(client);
+      if (mutedBy !== undefined && chunk.includes(mutedBy)) upstream.unpipe(client);
     });
     for (const [socket, other] of [
       [client, upstream],
@@ -51,10 +51,10 @@ export async function openProxy(port: number): Promise<Proxy> {
     cut,
     mend: () => {
       isCut = false;
-      last = undefined;
+      mutedBy = undefined;
     },
     muteAfter: (text) => {
-      last = text;
+      mutedBy = text;
     },
     close: async () => {
       cut();

@@ -9,7 +9,7 @@ import { errorCode } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { Admission, type Grant, type Tenant } from "../../src/index.ts";
 import { tenantWith } from "./support.ts";
-import { faultSeeds } from "../support/faults.ts";
+import { faultSeeds, limitOf } from "../support/faults.ts";
 
 const PROCESSES = ["a", "b", "c", "d"];
 const MOST_TASKS = 3;
@@ -136,7 +136,7 @@ describe("admission under faults", () => {
   const seeds = faultSeeds(6);
 
   it("never lets more wait than the quota, and goes on after healing", {
-    timeout: 60_000 + seeds.length * 6_000,
+    timeout: limitOf(seeds, 6_000),
   }, async () => {
     for (const seed of seeds) {
       const books = await play(seed, tenantWith({ queued: QUEUED }), ALL_FAULTS);
@@ -146,7 +146,7 @@ describe("admission under faults", () => {
   });
 
   it("never admits more in a day than the quota, and loses little of it", {
-    timeout: 60_000 + seeds.length * 6_000,
+    timeout: limitOf(seeds, 6_000),
   }, async () => {
     for (const seed of seeds) {
       const books = await play(seed, tenantWith({ perDay: PER_DAY }), ALL_FAULTS);
@@ -157,7 +157,7 @@ describe("admission under faults", () => {
   });
 
   it("never admits more in any stretch of time than the bucket gives", {
-    timeout: 60_000 + seeds.length * 6_000,
+    timeout: limitOf(seeds, 6_000),
   }, async () => {
     for (const seed of seeds) {
       for (const [faults, clockErrorMs] of [

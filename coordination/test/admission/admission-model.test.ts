@@ -2,7 +2,8 @@ import { type Bus, errorCode, type Random, seededRandom } from "@busbar/core";
 import { expect, it } from "vitest";
 import type { Admission, Tenant, TenantQuotas } from "../../src/index.ts";
 import { ONE, only, Shop } from "./support.ts";
-import { faultSeeds } from "../support/faults.ts";
+import { faultSeeds, limitOf } from "../support/faults.ts";
+import { overriding } from "../support/overriding.ts";
 
 const RUN_MS = 150_000;
 /** A full bucket gains nothing while some of it is reserved: this part of it at most. */
@@ -64,9 +65,7 @@ function slow(bus: Bus, { clock }: Shop, random: Random): Bus {
       };
     },
   });
-  return new Proxy(bus, {
-    get: (target, name) => (name === "kv" ? kv : (Reflect.get(target, name) as unknown)),
-  });
+  return overriding(bus, { kv });
 }
 
 async function play(seed: number): Promise<Model> {
@@ -140,7 +139,7 @@ async function play(seed: number): Promise<Model> {
 const seeds = faultSeeds(25);
 
 it("several admissions never give more than one counter would, and leave nothing", {
-  timeout: 60_000 + seeds.length * 2_000,
+  timeout: limitOf(seeds),
 }, async () => {
   let admitted = 0;
   let refused = 0;

@@ -3,6 +3,7 @@ import { type Bus, BusError, seededRandom, VirtualClock } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { Admission } from "../../src/index.ts";
 import { errorOf } from "../support/backends.ts";
+import { overriding } from "../support/overriding.ts";
 import { ONE, only, Shop, submitMany } from "./support.ts";
 
 describe("several processes", () => {
@@ -118,20 +119,16 @@ describe("a write of unknown outcome", () => {
   /** A network that once loses the answer to a compare-and-set, or holds the request back. */
   function unreliable(shop: Shop) {
     const network: { fault?: "lostAnswer" | "late"; late?: () => Promise<unknown> } = {};
-    const kv = new Proxy(shop.bus.kv, {
-      get: (target, name) => {
-        const method = Reflect.get(target, name) as (...args: unknown[]) => Promise<unknown>;
-        return async (...args: unknown[]) => {
-          const { fault } = network;
-          if (name !== "cas" || fault === undefined) return method.apply(target, args);
-          delete network.fault;
-          if (fault === "lostAnswer") await method.apply(target, args);
-          else network.late = () => method.apply(target, args);
-          throw new BusError("TIMEOUT", "no answer");
-        };
-      },
-    });
-    const bus = { ...shop.bus, kv } as Bus;
+    const { kv } = shop.bus;
+    const cas = async (...args: Parameters<typeof kv.cas>): Promise<number> => {
+      const { fault } = network;
+      if (fault === undefined) return kv.cas(...args);
+      delete network.fault;
+      if (fault === "lostAnswer") await kv.cas(...args);
+      else network.late = () => kv.cas(...args);
+      throw new BusError("TIMEOUT", "no answer");
+    };
+    const bus = { ...shop.bus, kv: overriding(kv, { cas }) } as Bus;
     return { network, admission: shop.admission({ bus, clock: shop.clock }) };
   }
 

@@ -7,6 +7,7 @@ import {
   type TenantQuotas,
 } from "../../src/index.ts";
 import { UNLIMITED } from "../support/task-setup.ts";
+import { overriding } from "../support/overriding.ts";
 
 /** What a tenant is registered with. */
 export const DEFAULT_QUOTAS: TenantQuotas = {
@@ -50,13 +51,7 @@ export function counting(bus: Bus, calls: Record<string, number>): Bus {
       };
     },
   });
-  return new Proxy(bus, {
-    get: (target, name) => {
-      if (name === "kv") return kv;
-      const value = Reflect.get(target, name) as unknown;
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
+  return overriding(bus, { kv });
 }
 
 export const MIDNIGHT_MS = Date.UTC(2026, 10, 22);

@@ -2,7 +2,7 @@ import { ALL_FAULTS, type ProcessContext, simulate } from "@busbar/bus-memory";
 import { errorCode, toText } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { FencedBucket, LeaderElection, type Leadership } from "../../src/index.ts";
-import { faultSeeds } from "../support/faults.ts";
+import { faultSeeds, limitOf } from "../support/faults.ts";
 
 const TTL_MS = 3_000;
 
@@ -117,7 +117,7 @@ async function play(seed: number): Promise<Watchdog> {
 describe("an election under faults", () => {
   const seeds = faultSeeds(100);
   it("S30: has never two leaders, no stale write is accepted, and it goes on after healing", {
-    timeout: 60_000 + seeds.length * 2_000,
+    timeout: limitOf(seeds),
   }, async () => {
     let terms = 0;
     let refused = 0;

@@ -10,6 +10,7 @@ import {
 import { describe, expect, it } from "vitest";
 import { LeaderElection, type LeaderElectionOptions, type Leadership } from "../../src/index.ts";
 import { errorOf, newNamespace, onEachBackend } from "../support/backends.ts";
+import { overriding } from "../support/overriding.ts";
 
 type Options = Partial<LeaderElectionOptions>;
 
@@ -41,15 +42,7 @@ function cutOff(
     await waits.get?.();
     return kv.get(...args);
   };
-  const slow = new Proxy(kv, {
-    get: (target, name) =>
-      name === "lease"
-        ? lease
-        : name === "get"
-          ? get
-          : (Reflect.get(target, name) as () => void).bind(target),
-  });
-  return { ...bus, kv: slow };
+  return { ...bus, kv: overriding(kv, { lease, get }) };
 }
 
 await onEachBackend((openOn) => {
@@ -311,10 +304,7 @@ describe("a campaign", () => {
       const code = failures.shift();
       return code ? Promise.reject(new BusError(code, "trouble")) : bus.kv.lease(...args);
     };
-    const kv = new Proxy(bus.kv, {
-      get: (target, name) =>
-        name === "lease" ? lease : (Reflect.get(target, name) as () => void).bind(target),
-    });
+    const kv = overriding(bus.kv, { lease });
     const n1 = candidate({ ...bus, kv } as Bus, "n1", { ttlMs: 300 });
     const leadership = await n1.campaign();
     expect([leadership.term, failures]).toEqual([1, []]);

@@ -2,7 +2,7 @@ import { ALL_FAULTS, type ProcessContext, simulate, type World } from "@busbar/b
 import { errorCode, toText } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { FencedBucket, type Lock, Locks } from "../../src/index.ts";
-import { faultSeeds } from "../support/faults.ts";
+import { faultSeeds, limitOf } from "../support/faults.ts";
 
 const TTL_MS = 2_000;
 const NAMES = ["a", "b", "c", "d"];
@@ -102,7 +102,7 @@ async function play(seed: number): Promise<Watchdog> {
 describe("a lock under faults", () => {
   const seeds = faultSeeds(60);
   it("has never two holders, no stale write is accepted, and all get it after healing", {
-    timeout: 60_000 + seeds.length * 2_000,
+    timeout: limitOf(seeds),
   }, async () => {
     let taken = 0;
     let refused = 0;

@@ -2,7 +2,7 @@ import { ALL_FAULTS, type ProcessContext, simulate } from "@busbar/bus-memory";
 import { errorCode } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { LeaderElection, Membership } from "../../src/index.ts";
-import { faultSeeds } from "../support/faults.ts";
+import { faultSeeds, limitOf } from "../support/faults.ts";
 
 const NAMES = ["a", "b", "c", "d"];
 
@@ -62,7 +62,7 @@ async function play(seed: number): Promise<string[]> {
 describe("members under faults", () => {
   const seeds = faultSeeds(30);
   it("all see each other after healing, one of them leads, and the dead are gone", {
-    timeout: 60_000 + seeds.length * 2_000,
+    timeout: limitOf(seeds),
   }, async () => {
     for (const seed of seeds) expect(await play(seed), `seed ${seed}`).toEqual([]);
   });

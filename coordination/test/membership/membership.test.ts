@@ -14,6 +14,7 @@ import {
   type NodeChange,
 } from "../../src/index.ts";
 import { errorOf, newNamespace, onEachBackend } from "../support/backends.ts";
+import { overriding } from "../support/overriding.ts";
 
 const address = "10.0.0.1:7000";
 
@@ -131,23 +132,14 @@ await onEachBackend((openOn) => {
       const namespace = newNamespace();
       const [bus, other] = [await openOn(namespace), await open(namespace)];
       let isLosing = false;
-      const kv = new Proxy(bus.kv, {
-        get(target, name) {
-          const found = Reflect.get(target, name, target) as unknown;
-          if (typeof found !== "function") return found;
-          if (name !== "cas" && name !== "create") return found.bind(target) as unknown;
-          return async (...parameters: unknown[]) => {
-            const revision = (await found.apply(target, parameters)) as number;
-            if (isLosing)
-              throw new BusError("TIMEOUT", "lost", { details: { outcome: "unknown" } });
-            return revision;
-          };
+      const kv = overriding(bus.kv, {
+        cas: async (...args) => {
+          const revision = await bus.kv.cas(...args);
+          if (isLosing) throw new BusError("TIMEOUT", "no answer");
+          return revision;
         },
       });
-      const members = await Membership.open(
-        new Proxy(bus, { get: (target, name) => (name === "kv" ? kv : Reflect.get(target, name)) }),
-        { heartbeatMs: 50 },
-      );
+      const members = await Membership.open(overriding(bus, { kv }), { heartbeatMs: 50 });
       const member = await members.join({ id: "n1", address });
       const { incarnation } = member;
       isLosing = true;
@@ -302,11 +294,8 @@ describe("silence", () => {
       };
       return Object.assign(Object.create(inner) as KvWatch, { [Symbol.asyncIterator]: events });
     };
-    const late = new Proxy(kv, {
-      get: (target, name) =>
-        name === "watch" ? watch : (Reflect.get(target, name) as () => void).bind(target),
-    });
-    const sweeper = await Membership.open({ ...bus, kv: late } as Bus, { clock });
+    const late = overriding(kv, { watch });
+    const sweeper = await Membership.open(overriding(bus, { kv: late }), { clock });
     await beat("silent");
     await beat("n1");
     isFrozen = true;

@@ -2,7 +2,7 @@ import { ALL_FAULTS, type ProcessContext, simulate, type World } from "@busbar/b
 import { errorCode } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { Permits } from "../../src/index.ts";
-import { faultSeeds } from "../support/faults.ts";
+import { faultSeeds, limitOf } from "../support/faults.ts";
 
 const LIMITS: Readonly<Record<string, number>> = { one: 1, three: 3, ten: 10 };
 const TTL_MS = 2_000;
@@ -85,7 +85,7 @@ async function play(seed: number): Promise<Watchdog> {
 describe("permits under faults", () => {
   const seeds = faultSeeds(15);
   it("are never more than the limit, and are to be had again after healing", {
-    timeout: 60_000 + seeds.length * 2_000,
+    timeout: limitOf(seeds),
   }, async () => {
     let taken = 0;
     for (const seed of seeds) {

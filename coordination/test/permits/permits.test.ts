@@ -2,6 +2,7 @@ import { type Bus, BusError, openBus, VirtualClock } from "@busbar/core";
 import { describe, expect, it } from "vitest";
 import { Permits, type PermitsOptions } from "../../src/index.ts";
 import { errorOf, newNamespace, onEachBackend } from "../support/backends.ts";
+import { overriding } from "../support/overriding.ts";
 
 await onEachBackend((openOn) => {
   /** Some processes that share a pool. */
@@ -98,15 +99,12 @@ describe("a write of unknown outcome", () => {
     let isSlow = false;
     const { kv } = bus;
     // A network that holds one write back for longer than its sender waits.
-    const slow = new Proxy(kv, {
-      get: (target, name) => {
-        if (name !== "cas" || !isSlow)
-          return (Reflect.get(target, name) as () => void).bind(target);
-        return (...args: Parameters<typeof kv.cas>) => {
-          isSlow = false;
-          late = () => kv.cas(...args);
-          return Promise.reject(new BusError("TIMEOUT", "no answer"));
-        };
+    const slow = overriding(kv, {
+      cas: (...args) => {
+        if (!isSlow) return kv.cas(...args);
+        isSlow = false;
+        late = () => kv.cas(...args);
+        return Promise.reject(new BusError("TIMEOUT", "no answer"));
       },
     });
     await using permits = await Permits.open({ ...bus, kv: slow } as Bus);

@@ -8,7 +8,7 @@ import {
   TenantRegistry,
 } from "../../src/index.ts";
 import { laneQueue } from "../../src/tasks/lanes.ts";
-import { faultSeeds } from "../support/faults.ts";
+import { faultSeeds, limitOf } from "../support/faults.ts";
 import { insist } from "../support/insist.ts";
 
 const IDS = ["one", "two", "three"];
@@ -101,7 +101,7 @@ async function play(seed: number): Promise<Played> {
 describe("schedules under faults", () => {
   const seeds = faultSeeds(20);
   it("submit every tick, and none twice", {
-    timeout: 60_000 + seeds.length * 2_000,
+    timeout: limitOf(seeds),
   }, async () => {
     const expected = IDS.flatMap((id) => Array.from({ length: TICKS }, (_none, n) => `${id} ${n}`));
     let repeated = 0;

@@ -7,7 +7,8 @@ import {
   TenantRegistry,
 } from "../../src/index.ts";
 import { errorOf, newNamespace, onEachBackend } from "../support/backends.ts";
-import { overriding, submittedIn } from "./support.ts";
+import { overriding } from "../support/overriding.ts";
+import { submittedIn } from "./support.ts";
 
 const cleanups: (() => Promise<unknown>)[] = [];
 

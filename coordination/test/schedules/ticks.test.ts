@@ -13,7 +13,8 @@ import {
 import { laneQueue } from "../../src/tasks/lanes.ts";
 import { toTask } from "../../src/tasks/task-wire.ts";
 import { errorOf } from "../support/backends.ts";
-import { overriding, submittedIn } from "./support.ts";
+import { overriding } from "../support/overriding.ts";
+import { submittedIn } from "./support.ts";
 
 const cleanups: (() => Promise<unknown>)[] = [];
 

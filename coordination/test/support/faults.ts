@@ -9,3 +9,8 @@ export function faultSeeds(count: number): number[] {
   console.log(`seeds ${first} to ${first + seeds.length - 1}`);
   return seeds;
 }
+
+/** How long a test may take that plays these: a minute, and so much for each. */
+export function limitOf(seeds: readonly number[], eachMs = 2_000): number {
+  return 60_000 + seeds.length * eachMs;
+}
